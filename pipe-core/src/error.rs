@@ -1,0 +1,495 @@
+//! The one error of the family: what happened, where, and what the caller can do about it.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The result of every fallible operation of the family.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an error. It never says which library failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is wrong; a person has to change it.
+    ConfigInvalid,
+    /// The stored object changed meanwhile, or is owned or frozen by somebody else.
+    Conflict,
+    /// The request itself is wrong; sending it again cannot help.
+    InvalidArgument,
+    /// What the request needs does not exist. An absent *secret* is `Ok(None)`, not this.
+    NotFound,
+    /// We are known, and not allowed.
+    PermissionDenied,
+    /// Too many requests; see [`Error::retry_after`].
+    RateLimited,
+    /// No answer within the deadline. A write may or may not have happened.
+    Timeout,
+    /// A presented token was refused, for the typed reason. Callers over the wire never see the reason.
+    TokenRejected(TokenFault),
+    /// We could not prove who *we* are.
+    Unauthenticated,
+    /// The backend cannot be reached, or says that it cannot serve now.
+    Unavailable,
+    /// The backend answered something its protocol does not allow.
+    Unexpected,
+    /// The plugin does not offer this; its capabilities say so.
+    Unsupported,
+}
+
+impl ErrorKind {
+    /// A stable name, as used in logs, metrics and audit lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConfigInvalid => "config_invalid",
+            Self::Conflict => "conflict",
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::PermissionDenied => "permission_denied",
+            Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
+            Self::TokenRejected(_) => "token_rejected",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unavailable => "unavailable",
+            Self::Unexpected => "unexpected",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Timeout | Self::Unavailable)
+    }
+
+    /// What may be told to the other side of a connection: constant per kind, and silent about
+    /// *why* a token was refused.
+    #[must_use]
+    pub const fn public_message(self) -> &'static str {
+        match self {
+            Self::TokenRejected(_) => "invalid token",
+            Self::PermissionDenied => "permission denied",
+            Self::InvalidArgument => "invalid request",
+            Self::NotFound => "not found",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "too many requests",
+            Self::Unsupported => "not supported",
+            Self::Timeout | Self::Unavailable => "temporarily unavailable",
+            Self::ConfigInvalid | Self::Unauthenticated | Self::Unexpected => "internal error",
+        }
+    }
+
+    const fn default_hint(self) -> &'static str {
+        match self {
+            Self::ConfigInvalid => "correct the named setting and start again",
+            Self::Conflict => "read the current state, then decide whether to write again",
+            Self::InvalidArgument => "correct the named argument",
+            Self::NotFound => "check the name, the mount or the namespace",
+            Self::PermissionDenied => "grant the named access to this identity",
+            Self::RateLimited => "slow down, or raise the quota on the server",
+            Self::Timeout => "try again, or raise the timeout",
+            Self::TokenRejected(_) => "obtain a fresh token meant for this service",
+            Self::Unauthenticated => "check the credentials this plugin logs in with",
+            Self::Unavailable => {
+                "try again; if it lasts, check that the backend runs and is reachable"
+            }
+            Self::Unexpected => "check that the address belongs to this kind of backend",
+            Self::Unsupported => "look at the capabilities of this plugin",
+        }
+    }
+}
+
+/// Why a presented token was refused. For logs and tests, never for the presenter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenFault {
+    /// The signature algorithm is not allowed for this issuer and key (RFC 8725 3.1).
+    AlgorithmNotAllowed,
+    /// `aud` names somebody else.
+    AudienceMismatch,
+    /// The token is bound to another certificate or key (`cnf`).
+    BindingMismatch,
+    /// A claim has the wrong type or an impossible value.
+    ClaimInvalid,
+    /// A required claim is absent.
+    ClaimMissing,
+    /// `crit` names an extension that we do not process.
+    CriticalHeader,
+    /// `exp` has passed.
+    Expired,
+    /// The issuer says that the token is not active.
+    Inactive,
+    /// `iat` lies in the future.
+    IssuedInFuture,
+    /// `iss` is not an issuer that we trust.
+    IssuerMismatch,
+    /// No trusted key has this `kid`.
+    KeyUnknown,
+    /// The token lives longer than we accept.
+    LifetimeTooLong,
+    /// This is not a token of the expected form.
+    Malformed,
+    /// `nbf` has not come yet.
+    NotYetValid,
+    /// The token is bound to a certificate or key, and no proof came with it.
+    ProofMissing,
+    /// The token may be used once, and was used before.
+    Replayed,
+    /// The token was revoked, or its session ended.
+    Revoked,
+    /// The signature does not verify.
+    SignatureInvalid,
+    /// The token belongs to another tenant.
+    TenantMismatch,
+    /// The token is larger than we are willing to look at.
+    TooLarge,
+    /// `typ` says that this is another kind of token.
+    TypeMismatch,
+}
+
+impl TokenFault {
+    /// A stable name, as used in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AlgorithmNotAllowed => "alg_not_allowed",
+            Self::AudienceMismatch => "audience_mismatch",
+            Self::BindingMismatch => "binding_mismatch",
+            Self::ClaimInvalid => "claim_invalid",
+            Self::ClaimMissing => "claim_missing",
+            Self::CriticalHeader => "crit_unsupported",
+            Self::Expired => "expired",
+            Self::Inactive => "inactive",
+            Self::IssuedInFuture => "issued_in_future",
+            Self::IssuerMismatch => "issuer_mismatch",
+            Self::KeyUnknown => "key_unknown",
+            Self::LifetimeTooLong => "lifetime_too_long",
+            Self::Malformed => "malformed",
+            Self::NotYetValid => "not_yet_valid",
+            Self::ProofMissing => "proof_missing",
+            Self::Replayed => "replayed",
+            Self::Revoked => "revoked",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::TenantMismatch => "tenant_mismatch",
+            Self::TooLarge => "too_large",
+            Self::TypeMismatch => "type_mismatch",
+        }
+    }
+}
+
+/// The error every plugin returns (the standard's `PluginExecutionError`, REQ 004-82.2).
+///
+/// It says what happened, where, and what to change. A secret, a token or a response body has no
+/// way in: backends put in their own words, names and numbers only.
+///
+/// ```
+/// use pipe_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::PermissionDenied, "read refused")
+///     .at("openbao", "get_secret")
+///     .with("path", "apps/db")
+///     .hint("grant `read` on secret/data/apps/* to role `bots`");
+/// assert_eq!(
+///     error.to_string(),
+///     "openbao get_secret: read refused (PermissionDenied, path=apps/db); \
+///      try: grant `read` on secret/data/apps/* to role `bots`"
+/// );
+/// ```
+///
+/// `{:#}` and `{:?}` add the chain of sources. Cloning is cheap enough to hand one failure to
+/// every caller that waited for the same attempt.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    plugin: Cow<'static, str>,
+    operation: &'static str,
+    context: Vec<(&'static str, String)>,
+    hint: Option<Cow<'static, str>>,
+    retryable: bool,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind. The message is lower-case, one line, and names no value.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: one_line(message.into()),
+            plugin: Cow::Borrowed(""),
+            operation: "",
+            context: Vec::new(),
+            hint: None,
+            retryable: kind.is_retryable(),
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// What every default body of an optional power returns.
+    #[must_use]
+    pub fn unsupported(plugin: &str, operation: &'static str) -> Self {
+        Self::new(ErrorKind::Unsupported, "not supported by this plugin").at(plugin, operation)
+    }
+
+    /// Says which plugin instance failed in which operation.
+    #[must_use]
+    pub fn at(mut self, plugin: &str, operation: &'static str) -> Self {
+        self.0.plugin = one_line(plugin.to_owned().into());
+        self.0.operation = operation;
+        self
+    }
+
+    /// Adds a name or a number that helps to find the cause.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0
+            .context
+            .push((key, one_line(value.to_string().into()).into_owned()));
+        self
+    }
+
+    /// Says what to change: the setting, the policy, the role.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(one_line(hint.into()));
+        self
+    }
+
+    /// Says when a retry makes sense, as the server told us.
+    #[must_use]
+    pub fn retry_in(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Keeps the cause. Only causes whose whole chain is free of secrets and bodies may be kept.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Marks that retrying was done and is over, so that nested retries do not multiply.
+    #[must_use]
+    pub fn exhausted(mut self) -> Self {
+        self.0.retryable = false;
+        self
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The plugin instance, empty when not known.
+    #[must_use]
+    pub fn plugin(&self) -> &str {
+        &self.0.plugin
+    }
+
+    /// The operation, empty when not known.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// What happened, without place, context or hint.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to change; the kind's own hint when the backend knew no better one. Never empty.
+    #[must_use]
+    pub fn hint_text(&self) -> &str {
+        self.0.hint.as_deref().unwrap_or(self.0.kind.default_hint())
+    }
+
+    /// The value of a piece of context.
+    #[must_use]
+    pub fn context(&self, key: &str) -> Option<&str> {
+        self.0
+            .context
+            .iter()
+            .find(|(k, _)| *k == key)
+            .map(|(_, v)| v.as_str())
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// How long the server asked us to wait. It can be zero; put a floor under it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// What may be told to the other side of a connection; see [`ErrorKind::public_message`].
+    #[must_use]
+    pub fn public_message(&self) -> &'static str {
+        self.0.kind.public_message()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            kind,
+            message,
+            plugin,
+            operation,
+            context,
+            ..
+        } = &*self.0;
+        let place = [&**plugin, *operation];
+        for (i, part) in place.iter().filter(|part| !part.is_empty()).enumerate() {
+            write!(f, "{}{part}", if i == 0 { "" } else { " " })?;
+        }
+        if place.iter().any(|part| !part.is_empty()) {
+            f.write_str(": ")?;
+        }
+        write!(f, "{message} ({kind:?}")?;
+        for (key, value) in context {
+            write!(f, ", {key}={value}")?;
+        }
+        write!(f, "); try: {}", self.hint_text())?;
+        if f.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:#}")
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Control characters could forge a log line, and an endless name could fill a log.
+fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
+    const LIMIT: usize = 512;
+    if text.len() <= LIMIT && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line: String = text
+        .chars()
+        .take(LIMIT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ErrorKind; 12] = [
+        ErrorKind::ConfigInvalid,
+        ErrorKind::Conflict,
+        ErrorKind::InvalidArgument,
+        ErrorKind::NotFound,
+        ErrorKind::PermissionDenied,
+        ErrorKind::RateLimited,
+        ErrorKind::Timeout,
+        ErrorKind::TokenRejected(TokenFault::Expired),
+        ErrorKind::Unauthenticated,
+        ErrorKind::Unavailable,
+        ErrorKind::Unexpected,
+        ErrorKind::Unsupported,
+    ];
+
+    #[test]
+    fn a_result_of_nothing_is_as_small_as_a_pointer() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    /// REQ 004-82.3
+    #[test]
+    fn every_kind_has_a_hint_and_a_name_of_its_own() {
+        let mut names = std::collections::BTreeSet::new();
+        for kind in KINDS {
+            assert!(!Error::new(kind, "x").hint_text().is_empty(), "{kind:?}");
+            assert!(names.insert(kind.name()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_recovers_by_itself_is_retryable() {
+        let retryable: Vec<_> = KINDS
+            .into_iter()
+            .filter(|kind| kind.is_retryable())
+            .collect();
+        let expected = [
+            ErrorKind::RateLimited,
+            ErrorKind::Timeout,
+            ErrorKind::Unavailable,
+        ];
+        assert_eq!(retryable, expected);
+        assert!(
+            !Error::new(ErrorKind::Unavailable, "x")
+                .exhausted()
+                .is_retryable()
+        );
+    }
+
+    /// REQ 004-74.5
+    #[test]
+    fn the_reason_of_a_refused_token_is_not_public() {
+        let messages: Vec<_> = [TokenFault::Expired, TokenFault::SignatureInvalid]
+            .map(|fault| Error::new(ErrorKind::TokenRejected(fault), "x").public_message())
+            .into();
+        assert_eq!(messages, ["invalid token", "invalid token"]);
+    }
+
+    #[test]
+    fn a_line_break_in_a_name_cannot_forge_a_log_line() {
+        let error = Error::new(ErrorKind::NotFound, "a\nb")
+            .at("p\rq", "get")
+            .with("k", "v\n2");
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+        assert_eq!(error.context("k"), Some("v 2"));
+    }
+
+    #[test]
+    fn an_endless_name_is_cut() {
+        let error = Error::new(ErrorKind::NotFound, "x").with("path", "y".repeat(100_000));
+        assert!(error.to_string().len() < 1000);
+    }
+
+    #[test]
+    fn the_chain_of_causes_shows_only_in_the_alternate_form() {
+        let error = Error::new(ErrorKind::Unavailable, "x").because("the cause");
+        assert!(!format!("{error}").contains("the cause"));
+        assert!(format!("{error:#}").ends_with(": the cause"));
+        assert!(format!("{error:?}").ends_with(": the cause"));
+    }
+}

@@ -1,0 +1,421 @@
+//! Who is calling (REQ 004-74.3, 004-75).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::name::identifier;
+use crate::{Error, ErrorKind, Namespace, Result, SecretValue, TokenFault};
+
+identifier! {
+    /// A role, as the issuer or the role mapping calls it.
+    Role, "role"
+}
+
+identifier! {
+    /// A tenant: whoever must never see another one's data.
+    TenantId, "tenant"
+}
+
+/// The opaque id of a principal: stable, and no email address (REQ 004-75.5).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PrincipalId(Box<str>);
+
+impl PrincipalId {
+    /// An id that the issuer chose, such as `system:serviceaccount:sales:bot`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is empty, longer than 256 bytes, has control characters or looks
+    /// like an email address.
+    pub fn new(id: impl AsRef<str>) -> Result<Self> {
+        let id = id.as_ref();
+        crate::name::check_identifier("principal", id)?;
+        if looks_like_email(id) {
+            return Err(
+                Error::new(ErrorKind::InvalidArgument, "the id is an email address")
+                    .hint("map another claim to the id, or use a pseudonym of this one"),
+            );
+        }
+        Ok(Self(id.into()))
+    }
+
+    /// A keyed hash (HMAC-SHA256) of a subject that must not be known downstream. The same key
+    /// and subject always give the same id; without the key the subject cannot be guessed.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` when the key is shorter than 32 bytes.
+    pub fn pseudonym(key: &SecretValue, subject: &str) -> Result<Self> {
+        let weak = || {
+            Error::new(
+                ErrorKind::ConfigInvalid,
+                "the pseudonym key is shorter than 32 bytes",
+            )
+            .hint("use 32 random bytes or more")
+        };
+        if key.len() < 32 {
+            return Err(weak());
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| weak())?;
+        mac.update(subject.as_bytes());
+        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        let hex = digest
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+        Ok(Self(hex.into()))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for PrincipalId {
+    type Error = Error;
+    fn try_from(id: String) -> Result<Self> {
+        Self::new(id)
+    }
+}
+
+impl From<PrincipalId> for String {
+    fn from(id: PrincipalId) -> Self {
+        id.0.into()
+    }
+}
+
+/// `x@clients`, as Auth0 names services, is none: a mail domain has a dot.
+fn looks_like_email(id: &str) -> bool {
+    id.rsplit_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+}
+
+/// What kind of principal is calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PrincipalKind {
+    /// A program.
+    Service,
+    /// A person.
+    User,
+}
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Principal {
+    /// What kind of principal.
+    pub kind: PrincipalKind,
+    /// Its opaque id.
+    pub id: PrincipalId,
+}
+
+impl Principal {
+    /// A program.
+    #[must_use]
+    pub fn service(id: PrincipalId) -> Self {
+        Self {
+            kind: PrincipalKind::Service,
+            id,
+        }
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn user(id: PrincipalId) -> Self {
+        Self {
+            kind: PrincipalKind::User,
+            id,
+        }
+    }
+}
+
+/// Who is calling and what is known about them. No token, no raw claims, no email address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SecurityContext {
+    /// Who is calling.
+    pub principal: Principal,
+    /// The tenant they belong to (REQ 004-75.2).
+    pub tenant: Option<TenantId>,
+    /// The namespaces they may act in.
+    pub namespaces: BTreeSet<Namespace>,
+    /// Their roles.
+    pub roles: BTreeSet<Role>,
+    /// The scopes that were granted to the token.
+    pub scopes: BTreeSet<String>,
+    /// Who vouches for all this.
+    pub issuer: String,
+    /// The token's own name (`jti`), for audit lines.
+    pub token_id: Option<String>,
+    /// When they proved who they are.
+    pub authenticated_at: SystemTime,
+    /// When this context stops being true.
+    pub expires_at: SystemTime,
+}
+
+impl SecurityContext {
+    /// A context without roles: nobody may do anything yet.
+    pub fn new(
+        principal: Principal,
+        issuer: impl Into<String>,
+        authenticated_at: SystemTime,
+        expires_at: SystemTime,
+    ) -> Self {
+        Self {
+            principal,
+            tenant: None,
+            namespaces: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            scopes: BTreeSet::new(),
+            issuer: issuer.into(),
+            token_id: None,
+            authenticated_at,
+            expires_at,
+        }
+    }
+
+    /// The tenant they belong to.
+    #[must_use]
+    pub fn with_tenant(self, tenant: TenantId) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..self
+        }
+    }
+
+    /// The namespaces they may act in.
+    #[must_use]
+    pub fn with_namespaces(self, namespaces: impl IntoIterator<Item = Namespace>) -> Self {
+        Self {
+            namespaces: namespaces.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Their roles.
+    #[must_use]
+    pub fn with_roles(self, roles: impl IntoIterator<Item = Role>) -> Self {
+        Self {
+            roles: roles.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// The scopes that were granted.
+    #[must_use]
+    pub fn with_scopes(self, scopes: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            scopes: scopes.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// The token's own name.
+    #[must_use]
+    pub fn with_token_id(self, id: impl Into<String>) -> Self {
+        Self {
+            token_id: Some(id.into()),
+            ..self
+        }
+    }
+
+    /// Whether they have this role.
+    #[must_use]
+    pub fn has_role(&self, role: &Role) -> bool {
+        self.roles.contains(role)
+    }
+
+    /// Whether the context has stopped being true. Equality counts as expired.
+    #[must_use]
+    pub fn is_expired_at(&self, now: SystemTime) -> bool {
+        now >= self.expires_at
+    }
+
+    /// Refuses a context of another tenant (REQ 004-75.2). A context without a tenant belongs to
+    /// none, and is refused too.
+    ///
+    /// # Errors
+    /// `TokenRejected(TenantMismatch)`.
+    pub fn require_tenant(&self, tenant: &TenantId) -> Result<()> {
+        if self.tenant.as_ref() == Some(tenant) {
+            return Ok(());
+        }
+        let kind = ErrorKind::TokenRejected(TokenFault::TenantMismatch);
+        Err(Error::new(kind, "the caller belongs to another tenant").with("expected", tenant))
+    }
+
+    /// The context as a flat map, for policy engines and log fields (REQ 004-75.1). Times are
+    /// seconds since 1970.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, Value> {
+        let seconds = |time: SystemTime| {
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs())
+        };
+        let kind = match self.principal.kind {
+            PrincipalKind::Service => "service",
+            PrincipalKind::User => "user",
+        };
+        let roles: Vec<_> = self.roles.iter().map(Role::as_str).collect();
+        let namespaces: Vec<_> = self.namespaces.iter().map(Namespace::as_str).collect();
+        let scopes: Vec<_> = self.scopes.iter().map(String::as_str).collect();
+        let mut map = BTreeMap::from([
+            ("principal_kind".to_owned(), kind.into()),
+            ("principal_id".to_owned(), self.principal.id.as_str().into()),
+            ("roles".to_owned(), roles.into()),
+            ("namespaces".to_owned(), namespaces.into()),
+            ("scopes".to_owned(), scopes.into()),
+            ("issuer".to_owned(), self.issuer.as_str().into()),
+            (
+                "authenticated_at".to_owned(),
+                seconds(self.authenticated_at).into(),
+            ),
+            ("expires_at".to_owned(), seconds(self.expires_at).into()),
+        ]);
+        if let Some(tenant) = &self.tenant {
+            map.insert("tenant".to_owned(), tenant.as_str().into());
+        }
+        if let Some(token_id) = &self.token_id {
+            map.insert("token_id".to_owned(), token_id.as_str().into());
+        }
+        map
+    }
+}
+
+/// Asks for the caller's context as it is *now*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContextRequest {
+    /// What was known when the token was checked.
+    pub context: SecurityContext,
+    /// The tenant on whose behalf the decision is made; any other is refused.
+    pub tenant: Option<TenantId>,
+}
+
+impl ContextRequest {
+    /// The roles of this caller, resolved now.
+    #[must_use]
+    pub fn new(context: SecurityContext) -> Self {
+        Self {
+            context,
+            tenant: None,
+        }
+    }
+
+    /// The tenant on whose behalf the decision is made.
+    #[must_use]
+    pub fn with_tenant(self, tenant: TenantId) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn context() -> SecurityContext {
+        let id = PrincipalId::new("service-account:floe-job-runner").unwrap();
+        let start = UNIX_EPOCH + Duration::from_secs(1_000);
+        SecurityContext::new(
+            Principal::service(id),
+            "issuer",
+            start,
+            start + Duration::from_secs(60),
+        )
+        .with_roles([Role::new("data_reader").unwrap()])
+        .with_namespaces([Namespace::new("sales").unwrap()])
+    }
+
+    /// REQ 004-75.5
+    #[test]
+    fn an_email_address_is_no_id_and_its_pseudonym_is() {
+        for id in ["bot@example.org", "", "a\nb", &"x".repeat(257)] {
+            assert!(PrincipalId::new(id).is_err(), "{id:?}");
+        }
+        for id in [
+            "auth0|123",
+            "abc@clients",
+            "system:serviceaccount:sales:bot",
+        ] {
+            assert!(PrincipalId::new(id).is_ok(), "{id:?}");
+        }
+        let key = SecretValue::from(vec![7; 32]);
+        let id = PrincipalId::pseudonym(&key, "bot@example.org").unwrap();
+        assert_eq!(id, PrincipalId::pseudonym(&key, "bot@example.org").unwrap());
+        assert_ne!(
+            id,
+            PrincipalId::pseudonym(&vec![8; 32].into(), "bot@example.org").unwrap()
+        );
+        assert!(id.as_str().len() == 64 && !id.as_str().contains('@'));
+        assert!(PrincipalId::pseudonym(&"short".into(), "x").is_err());
+    }
+
+    /// RFC 4231, test case 2, with its key padded with zeros as HMAC itself does.
+    #[test]
+    fn a_pseudonym_is_an_hmac_sha256() {
+        let mut key = b"Jefe".to_vec();
+        key.resize(64, 0);
+        let id = PrincipalId::pseudonym(&key.into(), "what do ya want for nothing?").unwrap();
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(id.as_str(), expected);
+    }
+
+    /// REQ 004-75.1
+    #[test]
+    fn the_map_holds_identity_roles_and_namespaces() {
+        let map = context().to_map();
+        assert_eq!(map["principal_id"], "service-account:floe-job-runner");
+        assert_eq!(map["principal_kind"], "service");
+        assert_eq!(map["roles"], serde_json::json!(["data_reader"]));
+        assert_eq!(map["namespaces"], serde_json::json!(["sales"]));
+        assert_eq!(map["expires_at"], 1_060);
+        assert!(!map.contains_key("tenant"));
+    }
+
+    /// REQ 004-75.2
+    #[test]
+    fn another_tenant_or_none_at_all_is_refused() {
+        let ours = TenantId::new("bni").unwrap();
+        let in_ours = context().with_tenant(ours.clone());
+        assert!(in_ours.require_tenant(&ours).is_ok());
+        for context in [
+            context(),
+            context().with_tenant(TenantId::new("bnp").unwrap()),
+        ] {
+            let error = context.require_tenant(&ours).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::TokenRejected(TokenFault::TenantMismatch)
+            );
+        }
+    }
+
+    #[test]
+    fn a_context_ends_exactly_when_it_says() {
+        let context = context();
+        assert!(!context.is_expired_at(context.expires_at - Duration::from_nanos(1)));
+        assert!(context.is_expired_at(context.expires_at));
+    }
+}

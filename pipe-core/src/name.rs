@@ -1,0 +1,212 @@
+//! Names that are parsed once, at the edge, so that nothing behind it has to check them again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, Result};
+
+macro_rules! path_name {
+    ($(#[$docs:meta])* $name:ident, $what:literal) => {
+        $(#[$docs])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Parses the name.
+            ///
+            /// # Errors
+            /// `InvalidArgument` when it breaks the rule above.
+            pub fn new(name: impl AsRef<str>) -> Result<Self> {
+                let name = name.as_ref();
+                check_path($what, name).map(|()| Self(name.into()))
+            }
+
+            /// The name as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The parts between the slashes.
+            pub fn segments(&self) -> impl Iterator<Item = &str> {
+                self.0.split('/')
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+            fn from_str(name: &str) -> Result<Self> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(name: String) -> Result<Self> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.into()
+            }
+        }
+    };
+}
+
+path_name! {
+    /// The name of a secret: segments of `[A-Za-z0-9._-]` joined by `/`, none of them empty, `.`
+    /// or `..`, at most 512 bytes. A way out of its folder cannot be written down.
+    SecretName, "secret name"
+}
+
+path_name! {
+    /// A namespace: of Kubernetes, of OpenBao (`team1/child`), or whatever separates the
+    /// inhabitants of a backend. It follows the rule of [`SecretName`].
+    Namespace, "namespace"
+}
+
+impl SecretName {
+    /// Whether this name lies below `prefix`: `apps/db` is below `apps`, `apps-old` is not.
+    #[must_use]
+    pub fn is_below(&self, prefix: &Self) -> bool {
+        self.0
+            .strip_prefix(&*prefix.0)
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+const PATH_LIMIT: usize = 512;
+
+fn check_path(what: &'static str, name: &str) -> Result<()> {
+    let fault = |message: &'static str| {
+        Err(Error::new(ErrorKind::InvalidArgument, message)
+            .with(what, format_args!("{name:?}"))
+            .hint("use segments of A-Z a-z 0-9 . _ - joined by single slashes"))
+    };
+    if name.is_empty() {
+        return fault("the name is empty");
+    }
+    if name.len() > PATH_LIMIT {
+        return fault("the name is longer than 512 bytes");
+    }
+    for segment in name.split('/') {
+        if matches!(segment, "" | "." | "..") {
+            return fault("the name has an empty, `.` or `..` segment");
+        }
+        if !segment
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
+            return fault("the name has a character that is not allowed");
+        }
+    }
+    Ok(())
+}
+
+macro_rules! identifier {
+    ($(#[$docs:meta])* $name:ident, $what:literal) => {
+        $(#[$docs])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Parses the identifier: 1 to 256 bytes, no control characters.
+            ///
+            /// # Errors
+            /// `InvalidArgument` when it breaks the rule.
+            pub fn new(id: impl AsRef<str>) -> Result<Self> {
+                let id = id.as_ref();
+                crate::name::check_identifier($what, id).map(|()| Self(id.into()))
+            }
+
+            /// The identifier as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::Error;
+            fn try_from(id: String) -> $crate::Result<Self> {
+                Self::new(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.into()
+            }
+        }
+    };
+}
+pub(crate) use identifier;
+
+pub(crate) fn check_identifier(what: &'static str, id: &str) -> Result<()> {
+    if id.is_empty() || id.len() > 256 || id.contains(char::is_control) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "not an identifier")
+            .with("what", what)
+            .hint("use 1 to 256 bytes without control characters"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_are_kept_as_they_are() {
+        for name in [
+            "a",
+            "apps/db",
+            "Apps/DB_1",
+            "a.b",
+            "..a",
+            "a..",
+            "-",
+            "a/b/c/d",
+        ] {
+            assert_eq!(SecretName::new(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_way_out_of_a_folder_cannot_be_written_down() {
+        for name in [
+            "", "/", "a/", "/a", "a//b", ".", "..", "../a", "a/..", "a/../b", "a/./b", "a b",
+            "a%2Fb", "a\\b", "a\0", "a\n", "a?b", "a#b", "ä", "a;b",
+        ] {
+            let error = SecretName::new(name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name:?}");
+        }
+        assert!(SecretName::new("x".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn below_means_across_a_segment_border() {
+        let name = |name| SecretName::new(name).unwrap();
+        assert!(name("apps/db").is_below(&name("apps")));
+        assert!(name("apps/db/x").is_below(&name("apps/db")));
+        assert!(!name("apps-old/db").is_below(&name("apps")));
+        assert!(!name("apps").is_below(&name("apps")));
+    }
+}
