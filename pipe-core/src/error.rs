@@ -250,9 +250,7 @@ impl Error {
     /// Adds a name or a number that helps to find the cause.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0
-            .context
-            .push((key, one_line(value.to_string().into()).into_owned()));
+        self.0.context.push((key, one_line(value.to_string().into()).into_owned()));
         self
     }
 
@@ -317,11 +315,7 @@ impl Error {
     /// The value of a piece of context.
     #[must_use]
     pub fn context(&self, key: &str) -> Option<&str> {
-        self.0
-            .context
-            .iter()
-            .find(|(k, _)| *k == key)
-            .map(|(_, v)| v.as_str())
+        self.0.context.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str())
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
@@ -345,14 +339,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            message,
-            plugin,
-            operation,
-            context,
-            ..
-        } = &*self.0;
+        let Inner { kind, message, plugin, operation, context, .. } = &*self.0;
         let place = [&**plugin, *operation];
         for (i, part) in place.iter().filter(|part| !part.is_empty()).enumerate() {
             write!(f, "{}{part}", if i == 0 { "" } else { " " })?;
@@ -384,10 +371,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -397,11 +381,8 @@ fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     if text.len() <= LIMIT && !text.contains(char::is_control) {
         return text;
     }
-    let mut line: String = text
-        .chars()
-        .take(LIMIT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut line: String =
+        text.chars().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.len() < text.len() {
         line.push('…');
     }
@@ -444,21 +425,10 @@ mod tests {
 
     #[test]
     fn only_what_recovers_by_itself_is_retryable() {
-        let retryable: Vec<_> = KINDS
-            .into_iter()
-            .filter(|kind| kind.is_retryable())
-            .collect();
-        let expected = [
-            ErrorKind::RateLimited,
-            ErrorKind::Timeout,
-            ErrorKind::Unavailable,
-        ];
+        let retryable: Vec<_> = KINDS.into_iter().filter(|kind| kind.is_retryable()).collect();
+        let expected = [ErrorKind::RateLimited, ErrorKind::Timeout, ErrorKind::Unavailable];
         assert_eq!(retryable, expected);
-        assert!(
-            !Error::new(ErrorKind::Unavailable, "x")
-                .exhausted()
-                .is_retryable()
-        );
+        assert!(!Error::new(ErrorKind::Unavailable, "x").exhausted().is_retryable());
     }
 
     /// REQ 004-74.5
@@ -472,9 +442,7 @@ mod tests {
 
     #[test]
     fn a_line_break_in_a_name_cannot_forge_a_log_line() {
-        let error = Error::new(ErrorKind::NotFound, "a\nb")
-            .at("p\rq", "get")
-            .with("k", "v\n2");
+        let error = Error::new(ErrorKind::NotFound, "a\nb").at("p\rq", "get").with("k", "v\n2");
         assert!(!error.to_string().contains(char::is_control), "{error}");
         assert_eq!(error.context("k"), Some("v 2"));
     }

@@ -80,9 +80,7 @@ impl SecretName {
     /// Whether this name lies below `prefix`: `apps/db` is below `apps`, `apps-old` is not.
     #[must_use]
     pub fn is_below(&self, prefix: &Self) -> bool {
-        self.0
-            .strip_prefix(&*prefix.0)
-            .is_some_and(|rest| rest.starts_with('/'))
+        self.0.strip_prefix(&*prefix.0).is_some_and(|rest| rest.starts_with('/'))
     }
 }
 
@@ -104,10 +102,7 @@ fn check_path(what: &'static str, name: &str) -> Result<()> {
         if matches!(segment, "" | "." | "..") {
             return fault("the name has an empty, `.` or `..` segment");
         }
-        if !segment
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        {
+        if !segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
             return fault("the name has a character that is not allowed");
         }
     }
@@ -175,16 +170,7 @@ mod tests {
 
     #[test]
     fn plain_names_are_kept_as_they_are() {
-        for name in [
-            "a",
-            "apps/db",
-            "Apps/DB_1",
-            "a.b",
-            "..a",
-            "a..",
-            "-",
-            "a/b/c/d",
-        ] {
+        for name in ["a", "apps/db", "Apps/DB_1", "a.b", "..a", "a..", "-", "a/b/c/d"] {
             assert_eq!(SecretName::new(name).unwrap().as_str(), name);
         }
     }

@@ -57,29 +57,17 @@ impl Health {
     /// It works.
     #[must_use]
     pub fn healthy() -> Self {
-        Self {
-            status: HealthStatus::Healthy,
-            reason: String::new(),
-            hint: String::new(),
-        }
+        Self { status: HealthStatus::Healthy, reason: String::new(), hint: String::new() }
     }
 
     /// It works, and something is wrong.
     pub fn degraded(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            status: HealthStatus::Degraded,
-            reason: reason.into(),
-            hint: hint.into(),
-        }
+        Self { status: HealthStatus::Degraded, reason: reason.into(), hint: hint.into() }
     }
 
     /// It does not work.
     pub fn unhealthy(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            status: HealthStatus::Unhealthy,
-            reason: reason.into(),
-            hint: hint.into(),
-        }
+        Self { status: HealthStatus::Unhealthy, reason: reason.into(), hint: hint.into() }
     }
 
     /// Whether calls can be expected to succeed: healthy or degraded.

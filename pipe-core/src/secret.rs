@@ -194,12 +194,7 @@ impl SecretData {
 
 impl<K: Into<String>, V: Into<SecretValue>> FromIterator<(K, V)> for SecretData {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(Arc::new(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        ))
+        Self(Arc::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
     }
 }
 
@@ -241,13 +236,8 @@ mod tests {
     #[test]
     fn a_wrong_type_is_refused_without_repeating_it() {
         for json in ["12345678", "-12345678", "1.2345678", "true", "[12345678]"] {
-            let error = serde_json::from_str::<SecretValue>(json)
-                .unwrap_err()
-                .to_string();
-            assert!(
-                !error.contains("2345678") && !error.contains("true"),
-                "{error}"
-            );
+            let error = serde_json::from_str::<SecretValue>(json).unwrap_err().to_string();
+            assert!(!error.contains("2345678") && !error.contains("true"), "{error}");
         }
     }
 

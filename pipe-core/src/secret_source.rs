@@ -45,10 +45,7 @@ impl SecretSource {
     /// A reader that remembers the last good value of a file.
     #[must_use]
     pub fn reader(&self) -> SecretReader {
-        SecretReader {
-            source: self.clone(),
-            last_good: Arc::default(),
-        }
+        SecretReader { source: self.clone(), last_good: Arc::default() }
     }
 }
 
@@ -75,9 +72,7 @@ impl<'de> Deserialize<'de> for SecretSource {
             }
             // A bare string is most likely the secret: serde's own message would repeat it.
             fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
-                Err(E::custom(
-                    "expected a table with one of `env`, `file` or `value`, found text",
-                ))
+                Err(E::custom("expected a table with one of `env`, `file` or `value`, found text"))
             }
             fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretSource, E> {
                 self.visit_str("")
@@ -143,9 +138,7 @@ impl SecretReader {
     }
 
     fn last_good(&self) -> std::sync::MutexGuard<'_, Option<SecretValue>> {
-        self.last_good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,12 +170,7 @@ async fn read_file(path: &Path) -> Result<SecretValue> {
         .await
         .map_err(|error| fault("cannot open the secret's file").because(error))?;
     // Room for all of it at once: growing would leave copies of the secret behind.
-    let size = file
-        .metadata()
-        .await
-        .map(|meta| meta.len())
-        .unwrap_or(0)
-        .min(FILE_LIMIT);
+    let size = file.metadata().await.map(|meta| meta.len()).unwrap_or(0).min(FILE_LIMIT);
     let room = usize::try_from(size).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(FILE_LIMIT + 1)
@@ -236,11 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_variable_that_is_not_set_is_named() {
-        let error = SecretSource::env("PIPE_CORE_NOT_SET")
-            .reader()
-            .read()
-            .await
-            .unwrap_err();
+        let error = SecretSource::env("PIPE_CORE_NOT_SET").reader().read().await.unwrap_err();
         assert_eq!(error.context("variable"), Some("PIPE_CORE_NOT_SET"));
     }
 
@@ -261,13 +245,8 @@ mod tests {
             "424242",
             "{}",
         ] {
-            let error = serde_json::from_str::<SecretSource>(json)
-                .unwrap_err()
-                .to_string();
-            assert!(
-                !error.contains("hunter2") && !error.contains("424242"),
-                "{error}"
-            );
+            let error = serde_json::from_str::<SecretSource>(json).unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && !error.contains("424242"), "{error}");
         }
     }
 }

@@ -1,1 +1,83 @@
+#![doc = include_str!("../README.md")]
 
+pub mod cases;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod leak;
+pub mod reference;
+#[doc(hidden)]
+pub mod run;
+
+pub use self::cases::{IDENTITY_CASES, IdentityCase, Needs, SECRETS_CASES, SecretsCase};
+
+/// One `#[test]` per behaviour of a [`SecretsPlugin`](pipe_core::SecretsPlugin).
+///
+/// The first argument names an `async fn() -> Option<(Plugin, Guard)>` that makes a fresh plugin
+/// and whatever must outlive it; `None` says that the backend is absent.
+///
+/// Two more such functions may follow, for the cases that need them: `denied` makes a plugin whose
+/// identity may do nothing, `unavailable` one whose backend does not answer.
+///
+/// A plugin that declares `namespaces` is asked for `pipe-testkit-a` and `pipe-testkit-b`: they
+/// must exist.
+///
+/// ```
+/// # use pipe_testkit::reference::InMemorySecrets;
+/// async fn memory() -> Option<(InMemorySecrets, ())> {
+///     Some((InMemorySecrets::new(), ()))
+/// }
+///
+/// pipe_testkit::secrets_compliance!(memory);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! secrets_compliance {
+    ($plugin:path $(, denied = $denied:path)? $(, unavailable = $unavailable:path)? $(,)?) => {
+        mod secrets_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__secrets_fresh_cases! { __tests ! (secrets $plugin) }
+            $($crate::__secrets_denied_cases! { __tests ! (secrets $denied) })?
+            $($crate::__secrets_unavailable_cases! { __tests ! (secrets $unavailable) })?
+        }
+    };
+}
+
+/// One `#[test]` per behaviour of an [`IdentityPlugin`](pipe_core::IdentityPlugin).
+///
+/// The argument names an `async fn() -> Option<(Plugin, Guard)>`, as for [`secrets_compliance!`].
+#[macro_export]
+macro_rules! identity_compliance {
+    ($plugin:path $(,)?) => {
+        mod identity_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__identity_cases! { __tests ! (identity $plugin) }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($suite:ident $factory:path ; $($case:ident,)*) => {$(
+        #[test]
+        fn $case() {
+            $crate::run::case(stringify!($case), $factory, |plugin| {
+                $crate::cases::$suite::$case(::std::sync::Arc::new(plugin))
+            });
+        }
+    )*};
+}
+
+/// One `#[test]` per case that hands the case's name to a function: for tests of the suites.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __checks {
+    ($check:ident ; $($case:ident,)*) => {$(
+        #[test]
+        fn $case() {
+            $check(stringify!($case));
+        }
+    )*};
+}

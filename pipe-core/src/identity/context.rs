@@ -37,10 +37,8 @@ impl PrincipalId {
         let id = id.as_ref();
         crate::name::check_identifier("principal", id)?;
         if looks_like_email(id) {
-            return Err(
-                Error::new(ErrorKind::InvalidArgument, "the id is an email address")
-                    .hint("map another claim to the id, or use a pseudonym of this one"),
-            );
+            return Err(Error::new(ErrorKind::InvalidArgument, "the id is an email address")
+                .hint("map another claim to the id, or use a pseudonym of this one"));
         }
         Ok(Self(id.into()))
     }
@@ -52,11 +50,8 @@ impl PrincipalId {
     /// `ConfigInvalid` when the key is shorter than 32 bytes.
     pub fn pseudonym(key: &SecretValue, subject: &str) -> Result<Self> {
         let weak = || {
-            Error::new(
-                ErrorKind::ConfigInvalid,
-                "the pseudonym key is shorter than 32 bytes",
-            )
-            .hint("use 32 random bytes or more")
+            Error::new(ErrorKind::ConfigInvalid, "the pseudonym key is shorter than 32 bytes")
+                .hint("use 32 random bytes or more")
         };
         if key.len() < 32 {
             return Err(weak());
@@ -64,12 +59,10 @@ impl PrincipalId {
         let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| weak())?;
         mac.update(subject.as_bytes());
         let digest: [u8; 32] = mac.finalize().into_bytes().into();
-        let hex = digest
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
+        let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         Ok(Self(hex.into()))
     }
 
@@ -101,8 +94,7 @@ impl From<PrincipalId> for String {
 
 /// `x@clients`, as Auth0 names services, is none: a mail domain has a dot.
 fn looks_like_email(id: &str) -> bool {
-    id.rsplit_once('@')
-        .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+    id.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
 }
 
 /// What kind of principal is calling.
@@ -130,19 +122,13 @@ impl Principal {
     /// A program.
     #[must_use]
     pub fn service(id: PrincipalId) -> Self {
-        Self {
-            kind: PrincipalKind::Service,
-            id,
-        }
+        Self { kind: PrincipalKind::Service, id }
     }
 
     /// A person.
     #[must_use]
     pub fn user(id: PrincipalId) -> Self {
-        Self {
-            kind: PrincipalKind::User,
-            id,
-        }
+        Self { kind: PrincipalKind::User, id }
     }
 }
 
@@ -194,46 +180,31 @@ impl SecurityContext {
     /// The tenant they belong to.
     #[must_use]
     pub fn with_tenant(self, tenant: TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..self
-        }
+        Self { tenant: Some(tenant), ..self }
     }
 
     /// The namespaces they may act in.
     #[must_use]
     pub fn with_namespaces(self, namespaces: impl IntoIterator<Item = Namespace>) -> Self {
-        Self {
-            namespaces: namespaces.into_iter().collect(),
-            ..self
-        }
+        Self { namespaces: namespaces.into_iter().collect(), ..self }
     }
 
     /// Their roles.
     #[must_use]
     pub fn with_roles(self, roles: impl IntoIterator<Item = Role>) -> Self {
-        Self {
-            roles: roles.into_iter().collect(),
-            ..self
-        }
+        Self { roles: roles.into_iter().collect(), ..self }
     }
 
     /// The scopes that were granted.
     #[must_use]
     pub fn with_scopes(self, scopes: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            scopes: scopes.into_iter().collect(),
-            ..self
-        }
+        Self { scopes: scopes.into_iter().collect(), ..self }
     }
 
     /// The token's own name.
     #[must_use]
     pub fn with_token_id(self, id: impl Into<String>) -> Self {
-        Self {
-            token_id: Some(id.into()),
-            ..self
-        }
+        Self { token_id: Some(id.into()), ..self }
     }
 
     /// Whether they have this role.
@@ -265,10 +236,8 @@ impl SecurityContext {
     /// seconds since 1970.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, Value> {
-        let seconds = |time: SystemTime| {
-            time.duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs())
-        };
+        let seconds =
+            |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let kind = match self.principal.kind {
             PrincipalKind::Service => "service",
             PrincipalKind::User => "user",
@@ -283,10 +252,7 @@ impl SecurityContext {
             ("namespaces".to_owned(), namespaces.into()),
             ("scopes".to_owned(), scopes.into()),
             ("issuer".to_owned(), self.issuer.as_str().into()),
-            (
-                "authenticated_at".to_owned(),
-                seconds(self.authenticated_at).into(),
-            ),
+            ("authenticated_at".to_owned(), seconds(self.authenticated_at).into()),
             ("expires_at".to_owned(), seconds(self.expires_at).into()),
         ]);
         if let Some(tenant) = &self.tenant {
@@ -313,19 +279,13 @@ impl ContextRequest {
     /// The roles of this caller, resolved now.
     #[must_use]
     pub fn new(context: SecurityContext) -> Self {
-        Self {
-            context,
-            tenant: None,
-        }
+        Self { context, tenant: None }
     }
 
     /// The tenant on whose behalf the decision is made.
     #[must_use]
     pub fn with_tenant(self, tenant: TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..self
-        }
+        Self { tenant: Some(tenant), ..self }
     }
 }
 
@@ -354,20 +314,13 @@ mod tests {
         for id in ["bot@example.org", "", "a\nb", &"x".repeat(257)] {
             assert!(PrincipalId::new(id).is_err(), "{id:?}");
         }
-        for id in [
-            "auth0|123",
-            "abc@clients",
-            "system:serviceaccount:sales:bot",
-        ] {
+        for id in ["auth0|123", "abc@clients", "system:serviceaccount:sales:bot"] {
             assert!(PrincipalId::new(id).is_ok(), "{id:?}");
         }
         let key = SecretValue::from(vec![7; 32]);
         let id = PrincipalId::pseudonym(&key, "bot@example.org").unwrap();
         assert_eq!(id, PrincipalId::pseudonym(&key, "bot@example.org").unwrap());
-        assert_ne!(
-            id,
-            PrincipalId::pseudonym(&vec![8; 32].into(), "bot@example.org").unwrap()
-        );
+        assert_ne!(id, PrincipalId::pseudonym(&vec![8; 32].into(), "bot@example.org").unwrap());
         assert!(id.as_str().len() == 64 && !id.as_str().contains('@'));
         assert!(PrincipalId::pseudonym(&"short".into(), "x").is_err());
     }
@@ -400,15 +353,9 @@ mod tests {
         let ours = TenantId::new("bni").unwrap();
         let in_ours = context().with_tenant(ours.clone());
         assert!(in_ours.require_tenant(&ours).is_ok());
-        for context in [
-            context(),
-            context().with_tenant(TenantId::new("bnp").unwrap()),
-        ] {
+        for context in [context(), context().with_tenant(TenantId::new("bnp").unwrap())] {
             let error = context.require_tenant(&ours).unwrap_err();
-            assert_eq!(
-                error.kind(),
-                ErrorKind::TokenRejected(TokenFault::TenantMismatch)
-            );
+            assert_eq!(error.kind(), ErrorKind::TokenRejected(TokenFault::TenantMismatch));
         }
     }
 

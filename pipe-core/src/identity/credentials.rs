@@ -35,21 +35,13 @@ pub struct ServiceAuthRequest {
 impl ServiceAuthRequest {
     /// Credentials for this service, by this method.
     pub fn new(service: impl Into<String>, method: AuthMethod) -> Self {
-        Self {
-            service: service.into(),
-            method,
-            audience: None,
-            scopes: BTreeSet::new(),
-        }
+        Self { service: service.into(), method, audience: None, scopes: BTreeSet::new() }
     }
 
     /// Whom the service wants to call.
     #[must_use]
     pub fn with_audience(self, audience: impl Into<String>) -> Self {
-        Self {
-            audience: Some(audience.into()),
-            ..self
-        }
+        Self { audience: Some(audience.into()), ..self }
     }
 
     /// What the service wants to be allowed; may be repeated.
@@ -91,11 +83,7 @@ impl ServiceCredentials {
     /// A credential with its end.
     #[must_use]
     pub fn new(credential: Credential, expires_at: SystemTime) -> Self {
-        Self {
-            credential,
-            expires_at,
-            scopes: BTreeSet::new(),
-        }
+        Self { credential, expires_at, scopes: BTreeSet::new() }
     }
 
     /// What was granted.

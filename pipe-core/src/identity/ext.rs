@@ -25,13 +25,11 @@ pub trait IdentityPluginExt: IdentityPlugin {
         if context.has_role(role) {
             return Ok(context);
         }
-        Err(
-            Error::new(ErrorKind::PermissionDenied, "the caller lacks the role")
-                .at(self.name(), "authorize")
-                .with("role", role)
-                .with("principal", &context.principal.id)
-                .hint("grant the role to this principal at the issuer or in the role mapping"),
-        )
+        Err(Error::new(ErrorKind::PermissionDenied, "the caller lacks the role")
+            .at(self.name(), "authorize")
+            .with("role", role)
+            .with("principal", &context.principal.id)
+            .hint("grant the role to this principal at the issuer or in the role mapping"))
     }
 
     /// Whether the caller has this role now. Whatever cannot be found out is an error, never yes.

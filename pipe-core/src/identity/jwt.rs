@@ -9,19 +9,8 @@ use super::{BearerToken, PrincipalId, Role};
 use crate::{Error, ErrorKind, Namespace, Result};
 
 /// The claims that the signer sets, and that a custom claim can never override.
-pub const RESERVED_CLAIMS: [&str; 11] = [
-    "act",
-    "aud",
-    "cnf",
-    "exp",
-    "iat",
-    "iss",
-    "jti",
-    "namespace",
-    "nbf",
-    "roles",
-    "sub",
-];
+pub const RESERVED_CLAIMS: [&str; 11] =
+    ["act", "aud", "cnf", "exp", "iat", "iss", "jti", "namespace", "nbf", "roles", "sub"];
 
 /// Asks for a signed token.
 ///
@@ -82,10 +71,7 @@ impl JwtRequest {
     /// The claim `namespace`.
     #[must_use]
     pub fn with_namespace(self, namespace: Namespace) -> Self {
-        Self {
-            namespace: Some(namespace),
-            ..self
-        }
+        Self { namespace: Some(namespace), ..self }
     }
 
     /// A member of the claim `roles`; may be repeated.
@@ -102,11 +88,9 @@ impl JwtRequest {
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Result<Self> {
         let name = name.into();
         if RESERVED_CLAIMS.contains(&name.as_str()) {
-            return Err(
-                Error::new(ErrorKind::InvalidArgument, "the claim is set by the signer")
-                    .with("claim", name)
-                    .hint("use the request's own field, or another claim name"),
-            );
+            return Err(Error::new(ErrorKind::InvalidArgument, "the claim is set by the signer")
+                .with("claim", name)
+                .hint("use the request's own field, or another claim name"));
         }
         self.claims.insert(name, value.into());
         Ok(self)
@@ -134,10 +118,6 @@ pub struct SignedJwt {
 impl SignedJwt {
     /// A token with its name and its end.
     pub fn new(token: BearerToken, id: impl Into<String>, expires_at: SystemTime) -> Self {
-        Self {
-            token,
-            id: id.into(),
-            expires_at,
-        }
+        Self { token, id: id.into(), expires_at }
     }
 }

@@ -31,27 +31,18 @@ pub struct IdentityCapabilities {
 
 impl IdentityCapabilities {
     /// Only checks tokens.
-    pub const VERIFY_ONLY: Self = Self {
-        authenticate: false,
-        issue: false,
-    };
+    pub const VERIFY_ONLY: Self = Self { authenticate: false, issue: false };
 
     /// Declares [`authenticate`](Self::authenticate).
     #[must_use]
     pub const fn with_authenticate(self) -> Self {
-        Self {
-            authenticate: true,
-            ..self
-        }
+        Self { authenticate: true, ..self }
     }
 
     /// Declares [`issue`](Self::issue).
     #[must_use]
     pub const fn with_issue(self) -> Self {
-        Self {
-            issue: true,
-            ..self
-        }
+        Self { issue: true, ..self }
     }
 }
 

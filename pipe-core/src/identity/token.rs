@@ -63,11 +63,7 @@ impl DpopProof {
         method: impl Into<String>,
         uri: impl Into<String>,
     ) -> Self {
-        Self {
-            proof: proof.into(),
-            method: method.into(),
-            uri: uri.into(),
-        }
+        Self { proof: proof.into(), method: method.into(), uri: uri.into() }
     }
 }
 
@@ -91,12 +87,7 @@ pub struct TokenExpectation {
 impl TokenExpectation {
     /// A token that is meant for us.
     pub fn audience(audience: impl Into<String>) -> Self {
-        Self {
-            audiences: vec![audience.into()],
-            tenant: None,
-            peer_certificate: None,
-            dpop: None,
-        }
+        Self { audiences: vec![audience.into()], tenant: None, peer_certificate: None, dpop: None }
     }
 
     /// Or for this audience.
@@ -109,28 +100,19 @@ impl TokenExpectation {
     /// The token must belong to this tenant.
     #[must_use]
     pub fn with_tenant(self, tenant: TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..self
-        }
+        Self { tenant: Some(tenant), ..self }
     }
 
     /// The certificate (DER) with which the caller's connection was authenticated.
     #[must_use]
     pub fn with_peer_certificate(self, der: Vec<u8>) -> Self {
-        Self {
-            peer_certificate: Some(der),
-            ..self
-        }
+        Self { peer_certificate: Some(der), ..self }
     }
 
     /// The DPoP proof that came with the token.
     #[must_use]
     pub fn with_dpop(self, dpop: DpopProof) -> Self {
-        Self {
-            dpop: Some(dpop),
-            ..self
-        }
+        Self { dpop: Some(dpop), ..self }
     }
 }
 
@@ -141,26 +123,12 @@ mod tests {
     #[test]
     fn a_bearer_header_is_understood_and_nothing_else() {
         for header in ["Bearer abc", "bearer abc", "BEARER  abc"] {
-            assert_eq!(
-                BearerToken::from_authorization(header).unwrap().expose(),
-                b"abc"
-            );
+            assert_eq!(BearerToken::from_authorization(header).unwrap().expose(), b"abc");
         }
-        for header in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Basic abc",
-            "abc",
-            "Bearer a b",
-            "Bearer a\u{e9}",
-        ] {
+        for header in ["", "Bearer", "Bearer ", "Basic abc", "abc", "Bearer a b", "Bearer a\u{e9}"]
+        {
             let error = BearerToken::from_authorization(header).unwrap_err();
-            assert_eq!(
-                error.kind(),
-                ErrorKind::TokenRejected(TokenFault::Malformed),
-                "{header:?}"
-            );
+            assert_eq!(error.kind(), ErrorKind::TokenRejected(TokenFault::Malformed), "{header:?}");
         }
     }
 }

@@ -28,12 +28,9 @@ impl PodFragment {
             .find(|list| find(pod_spec, list, container).is_some())
             .and_then(|list| find(pod_spec, list, container))
             .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidArgument,
-                    "the manifest has no such container",
-                )
-                .with("container", container)
-                .hint("name one of the pod's containers")
+                Error::new(ErrorKind::InvalidArgument, "the manifest has no such container")
+                    .with("container", container)
+                    .hint("name one of the pod's containers")
             })?;
         add(container, "env", "name", &self.env)?;
         add(container, "envFrom", "", &self.env_from)?;
@@ -48,20 +45,14 @@ fn pod_spec(manifest: &mut Value) -> Result<&mut Map<String, Value>> {
         Some("CronJob") => "/spec/jobTemplate/spec/template/spec",
         other => {
             let kind = other.unwrap_or("none").to_owned();
-            return Err(
-                Error::new(ErrorKind::InvalidArgument, "not a manifest that has pods")
-                    .with("kind", kind)
-                    .hint("use a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet"),
-            );
+            return Err(Error::new(ErrorKind::InvalidArgument, "not a manifest that has pods")
+                .with("kind", kind)
+                .hint("use a Pod, Job, CronJob, Deployment, StatefulSet or DaemonSet"));
         }
     };
-    manifest
-        .pointer_mut(path)
-        .and_then(Value::as_object_mut)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::InvalidArgument, "the manifest has no pod spec")
-                .with("path", path)
-        })
+    manifest.pointer_mut(path).and_then(Value::as_object_mut).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, "the manifest has no pod spec").with("path", path)
+    })
 }
 
 fn find<'a>(
@@ -88,15 +79,10 @@ fn add<T: Serialize>(
         return Ok(());
     }
     let malformed = || {
-        Error::new(
-            ErrorKind::InvalidArgument,
-            "the manifest's field is not a list",
-        )
-        .with("field", field)
+        Error::new(ErrorKind::InvalidArgument, "the manifest's field is not a list")
+            .with("field", field)
     };
-    let present = object
-        .entry(field)
-        .or_insert_with(|| Value::Array(Vec::new()));
+    let present = object.entry(field).or_insert_with(|| Value::Array(Vec::new()));
     let present = present.as_array_mut().ok_or_else(malformed)?;
     for item in items {
         let item = serde_json::to_value(item).map_err(|_| malformed())?;
@@ -104,9 +90,7 @@ fn add<T: Serialize>(
             continue;
         }
         if let Some(name) = item.get(identity)
-            && present
-                .iter()
-                .any(|other| other.get(identity) == Some(name))
+            && present.iter().any(|other| other.get(identity) == Some(name))
         {
             return Err(taken(field, name.as_str().unwrap_or_default()));
         }
@@ -129,10 +113,7 @@ mod tests {
             .with_env("DB_PASSWORD", secret.clone(), "password")
             .with_env_from("DB_", secret.clone());
         let mount = SecretMount::volume(secret);
-        env.fragment()
-            .unwrap()
-            .merge(mount.fragment().unwrap())
-            .unwrap()
+        env.fragment().unwrap().merge(mount.fragment().unwrap()).unwrap()
     }
 
     fn pod_spec() -> Value {
@@ -149,10 +130,7 @@ mod tests {
             ("Deployment", json!({"template": template})),
             ("StatefulSet", json!({"template": template})),
             ("DaemonSet", json!({"template": template})),
-            (
-                "CronJob",
-                json!({"jobTemplate": {"spec": {"template": template}}}),
-            ),
+            ("CronJob", json!({"jobTemplate": {"spec": {"template": template}}})),
         ] {
             let mut manifest = json!({"kind": kind, "spec": spec});
             fragment().apply_to(&mut manifest, "bot").unwrap();
@@ -160,18 +138,8 @@ mod tests {
             fragment().apply_to(&mut manifest, "bot").unwrap();
             assert_eq!(manifest, once, "{kind}");
             let text = manifest.to_string();
-            for part in [
-                "RUST_LOG",
-                "DB_PASSWORD",
-                "secretRef",
-                "mountPath",
-                "secretName",
-            ] {
-                assert_eq!(
-                    text.matches(&format!("\"{part}\"")).count(),
-                    1,
-                    "{kind} {part}"
-                );
+            for part in ["RUST_LOG", "DB_PASSWORD", "secretRef", "mountPath", "secretName"] {
+                assert_eq!(text.matches(&format!("\"{part}\"")).count(), 1, "{kind} {part}");
             }
         }
     }
@@ -180,10 +148,7 @@ mod tests {
     fn an_init_container_is_found_by_name() {
         let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
         fragment().apply_to(&mut manifest, "setup").unwrap();
-        assert_eq!(
-            manifest["spec"]["initContainers"][0]["env"][0]["name"],
-            "DB_PASSWORD"
-        );
+        assert_eq!(manifest["spec"]["initContainers"][0]["env"][0]["name"], "DB_PASSWORD");
     }
 
     #[test]
@@ -192,21 +157,9 @@ mod tests {
         taken["spec"]["containers"][0]["env"] = json!([{"name": "DB_PASSWORD", "value": "x"}]);
         for (mut manifest, container, kind) in [
             (taken, "bot", ErrorKind::Conflict),
-            (
-                json!({"kind": "Pod", "spec": pod_spec()}),
-                "other",
-                ErrorKind::InvalidArgument,
-            ),
-            (
-                json!({"kind": "Service", "spec": {}}),
-                "bot",
-                ErrorKind::InvalidArgument,
-            ),
-            (
-                json!({"kind": "Job", "spec": {}}),
-                "bot",
-                ErrorKind::InvalidArgument,
-            ),
+            (json!({"kind": "Pod", "spec": pod_spec()}), "other", ErrorKind::InvalidArgument),
+            (json!({"kind": "Service", "spec": {}}), "bot", ErrorKind::InvalidArgument),
+            (json!({"kind": "Job", "spec": {}}), "bot", ErrorKind::InvalidArgument),
             (json!([]), "bot", ErrorKind::InvalidArgument),
         ] {
             let before = manifest.clone();
@@ -222,9 +175,6 @@ mod tests {
             .fragment()
             .unwrap();
         assert_eq!(fragment().merge(fragment()).unwrap(), fragment());
-        assert_eq!(
-            fragment().merge(other).unwrap_err().kind(),
-            ErrorKind::Conflict
-        );
+        assert_eq!(fragment().merge(other).unwrap_err().kind(), ErrorKind::Conflict);
     }
 }

@@ -58,23 +58,14 @@ impl PodFragment {
     /// # Errors
     /// `Conflict` when both use a variable, a volume or a mount path for different things.
     pub fn merge(mut self, other: Self) -> Result<Self> {
-        add_all(&mut self.env, other.env, "environment variable", |env| {
-            &env.name
-        })?;
+        add_all(&mut self.env, other.env, "environment variable", |env| &env.name)?;
         for source in other.env_from {
             if !self.env_from.contains(&source) {
                 self.env_from.push(source);
             }
         }
-        add_all(
-            &mut self.volume_mounts,
-            other.volume_mounts,
-            "mount path",
-            |m| &m.mount_path,
-        )?;
-        add_all(&mut self.volumes, other.volumes, "volume", |volume| {
-            &volume.name
-        })?;
+        add_all(&mut self.volume_mounts, other.volume_mounts, "mount path", |m| &m.mount_path)?;
+        add_all(&mut self.volumes, other.volumes, "volume", |volume| &volume.name)?;
         Ok(self)
     }
 }

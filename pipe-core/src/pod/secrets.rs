@@ -31,20 +31,11 @@ pub fn kubernetes_secret_name(secret: &SecretRef) -> String {
     if secret.namespace.is_none() && is_dns_subdomain(name) {
         return name.to_owned();
     }
-    let namespace = secret
-        .namespace
-        .as_ref()
-        .map_or("", |namespace| namespace.as_str());
+    let namespace = secret.namespace.as_ref().map_or("", |namespace| namespace.as_str());
     let digest = Sha256::digest(format!("{namespace}\n{name}"));
     let slug: String = name
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .take(200)
         .collect();
     let slug = slug.trim_matches('-');
@@ -90,21 +81,14 @@ impl EnvInjection {
         secret: SecretRef,
         key: impl Into<String>,
     ) -> Self {
-        self.variables.push(Variable {
-            name: name.into(),
-            secret,
-            key: key.into(),
-        });
+        self.variables.push(Variable { name: name.into(), secret, key: key.into() });
         self
     }
 
     /// Every key of the secret becomes a variable, with `prefix` in front; the prefix may be empty.
     #[must_use]
     pub fn with_env_from(mut self, prefix: impl Into<String>, secret: SecretRef) -> Self {
-        self.whole.push(Whole {
-            prefix: prefix.into(),
-            secret,
-        });
+        self.whole.push(Whole { prefix: prefix.into(), secret });
         self
     }
 
@@ -117,10 +101,7 @@ impl EnvInjection {
 
     /// The secrets that are named, for a plugin that maps names in its own way.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.variables
-            .iter()
-            .map(|v| &v.secret)
-            .chain(self.whole.iter().map(|w| &w.secret))
+        self.variables.iter().map(|v| &v.secret).chain(self.whole.iter().map(|w| &w.secret))
     }
 
     /// The fragment.
@@ -157,10 +138,7 @@ impl EnvInjection {
             }
             // Two Secrets under one prefix: the later would silently win where keys are equal.
             let name = carrier(secret)?;
-            if prefixes
-                .insert(prefix, name.clone())
-                .is_some_and(|other| other != name)
-            {
+            if prefixes.insert(prefix, name.clone()).is_some_and(|other| other != name) {
                 return Err(taken("prefix", prefix));
             }
         }
@@ -168,17 +146,10 @@ impl EnvInjection {
             .into_iter()
             .map(|(prefix, name)| EnvFromSource {
                 prefix: prefix.clone(),
-                secret_ref: SecretEnvSource {
-                    name,
-                    optional: self.optional,
-                },
+                secret_ref: SecretEnvSource { name, optional: self.optional },
             })
             .collect();
-        Ok(PodFragment {
-            env,
-            env_from,
-            ..PodFragment::default()
-        })
+        Ok(PodFragment { env, env_from, ..PodFragment::default() })
     }
 }
 
@@ -193,42 +164,22 @@ pub struct SecretMount {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Form {
-    Volume {
-        path: Option<String>,
-        mode: u32,
-        items: Vec<KeyToPath>,
-    },
-    EnvFrom {
-        prefix: String,
-    },
+    Volume { path: Option<String>, mode: u32, items: Vec<KeyToPath> },
+    EnvFrom { prefix: String },
 }
 
 impl SecretMount {
     /// A read-only volume with files of mode 0440, at `/var/run/secrets/pipe/<secret>`.
     #[must_use]
     pub fn volume(secret: SecretRef) -> Self {
-        let form = Form::Volume {
-            path: None,
-            mode: 0o440,
-            items: Vec::new(),
-        };
-        Self {
-            secret,
-            form,
-            optional: false,
-        }
+        let form = Form::Volume { path: None, mode: 0o440, items: Vec::new() };
+        Self { secret, form, optional: false }
     }
 
     /// `envFrom` instead of files.
     #[must_use]
     pub fn env_from(secret: SecretRef, prefix: impl Into<String>) -> Self {
-        Self {
-            secret,
-            form: Form::EnvFrom {
-                prefix: prefix.into(),
-            },
-            optional: false,
-        }
+        Self { secret, form: Form::EnvFrom { prefix: prefix.into() }, optional: false }
     }
 
     /// The volume's absolute path in the container.
@@ -253,10 +204,7 @@ impl SecretMount {
     #[must_use]
     pub fn with_item(mut self, key: impl Into<String>, path: impl Into<String>) -> Self {
         if let Form::Volume { items, .. } = &mut self.form {
-            items.push(KeyToPath {
-                key: key.into(),
-                path: path.into(),
-            });
+            items.push(KeyToPath { key: key.into(), path: path.into() });
         }
         self
     }
@@ -289,9 +237,8 @@ impl SecretMount {
             injection.optional = self.optional;
             return injection.fragment();
         };
-        let mount_path = path
-            .clone()
-            .unwrap_or_else(|| format!("/var/run/secrets/pipe/{secret_name}"));
+        let mount_path =
+            path.clone().unwrap_or_else(|| format!("/var/run/secrets/pipe/{secret_name}"));
         check_mount_path(&mount_path)?;
         if !matches!(mode, 0o400 | 0o440) {
             return Err(invalid(
@@ -313,11 +260,7 @@ impl SecretMount {
             items: items.clone(),
         };
         Ok(PodFragment {
-            volume_mounts: vec![VolumeMount {
-                name: name.clone(),
-                mount_path,
-                read_only: true,
-            }],
+            volume_mounts: vec![VolumeMount { name: name.clone(), mount_path, read_only: true }],
             volumes: vec![Volume { name, secret }],
             ..PodFragment::default()
         })
@@ -327,12 +270,10 @@ impl SecretMount {
 fn carrier(secret: &SecretRef) -> Result<String> {
     match secret.version {
         None => Ok(kubernetes_secret_name(secret)),
-        Some(_) => Err(invalid(
-            "a pod always gets the current version",
-            "secret",
-            &secret.to_string(),
-        )
-        .hint("leave the version out of the reference")),
+        Some(_) => {
+            Err(invalid("a pod always gets the current version", "secret", &secret.to_string())
+                .hint("leave the version out of the reference"))
+        }
     }
 }
 
@@ -344,10 +285,7 @@ fn volume_name(secret_name: &str) -> String {
     let digest = Sha256::digest(secret_name);
     let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
     let slug: String = secret_name.replace('.', "-").chars().take(50).collect();
-    format!(
-        "{}-{a:02x}{b:02x}{c:02x}{d:02x}",
-        slug.trim_end_matches('-')
-    )
+    format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", slug.trim_end_matches('-'))
 }
 
 fn invalid(message: &'static str, what: &'static str, value: &str) -> Error {
@@ -360,16 +298,12 @@ fn check_variable(what: &'static str, name: &str) -> Result<()> {
     if starts_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Ok(());
     }
-    Err(
-        invalid("not the name of an environment variable", what, name)
-            .hint("use A-Z a-z 0-9 _ and do not start with a digit"),
-    )
+    Err(invalid("not the name of an environment variable", what, name)
+        .hint("use A-Z a-z 0-9 _ and do not start with a digit"))
 }
 
 fn check_key(key: &str) -> Result<()> {
-    let well_formed = key
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let well_formed = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if well_formed && !matches!(key, "" | "." | "..") && key.len() <= 253 {
         return Ok(());
     }
@@ -400,9 +334,7 @@ fn is_dns_subdomain(name: &str) -> bool {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     name.len() <= 253 && name.split('.').all(is_label)
 }

@@ -54,19 +54,13 @@ impl SecretsCapabilities {
     /// Declares [`write`](Self::write).
     #[must_use]
     pub const fn with_write(self) -> Self {
-        Self {
-            write: true,
-            ..self
-        }
+        Self { write: true, ..self }
     }
 
     /// Declares [`delete`](Self::delete).
     #[must_use]
     pub const fn with_delete(self) -> Self {
-        Self {
-            delete: true,
-            ..self
-        }
+        Self { delete: true, ..self }
     }
 
     /// Declares [`list`](Self::list).
@@ -78,56 +72,37 @@ impl SecretsCapabilities {
     /// Declares [`watch`](Self::watch).
     #[must_use]
     pub const fn with_watch(self) -> Self {
-        Self {
-            watch: true,
-            ..self
-        }
+        Self { watch: true, ..self }
     }
 
     /// Declares [`versions`](Self::versions).
     #[must_use]
     pub const fn with_versions(self) -> Self {
-        Self {
-            versions: true,
-            ..self
-        }
+        Self { versions: true, ..self }
     }
 
     /// Declares [`namespaces`](Self::namespaces).
     #[must_use]
     pub const fn with_namespaces(self) -> Self {
-        Self {
-            namespaces: true,
-            ..self
-        }
+        Self { namespaces: true, ..self }
     }
 
     /// Declares [`hierarchy`](Self::hierarchy).
     #[must_use]
     pub const fn with_hierarchy(self) -> Self {
-        Self {
-            hierarchy: true,
-            ..self
-        }
+        Self { hierarchy: true, ..self }
     }
 
     /// Declares [`binary`](Self::binary).
     #[must_use]
     pub const fn with_binary(self) -> Self {
-        Self {
-            binary: true,
-            ..self
-        }
+        Self { binary: true, ..self }
     }
 
     /// Sets the limits of one secret.
     #[must_use]
     pub const fn with_limits(self, max_secret_bytes: usize, max_keys: usize) -> Self {
-        Self {
-            max_secret_bytes,
-            max_keys,
-            ..self
-        }
+        Self { max_secret_bytes, max_keys, ..self }
     }
 
     /// Refuses data past the limits, or binary values where only text can be stored.
@@ -136,28 +111,17 @@ impl SecretsCapabilities {
     /// `InvalidArgument`, naming the limit.
     pub fn check(&self, data: &crate::SecretData) -> crate::Result<()> {
         let fault = |message: &'static str, limit: usize| {
-            Err(
-                crate::Error::new(crate::ErrorKind::InvalidArgument, message)
-                    .with("limit", limit)
-                    .hint("split the secret, or store less in it"),
-            )
+            Err(crate::Error::new(crate::ErrorKind::InvalidArgument, message)
+                .with("limit", limit)
+                .hint("split the secret, or store less in it"))
         };
         if data.size() > self.max_secret_bytes {
-            return fault(
-                "the secret is larger than the backend allows",
-                self.max_secret_bytes,
-            );
+            return fault("the secret is larger than the backend allows", self.max_secret_bytes);
         }
         if data.len() > self.max_keys {
-            return fault(
-                "the secret has more keys than the backend allows",
-                self.max_keys,
-            );
+            return fault("the secret has more keys than the backend allows", self.max_keys);
         }
-        match data
-            .iter()
-            .find(|(_, value)| !self.binary && value.expose_str().is_none())
-        {
+        match data.iter().find(|(_, value)| !self.binary && value.expose_str().is_none()) {
             None => Ok(()),
             Some((key, _)) => Err(crate::Error::new(
                 crate::ErrorKind::InvalidArgument,

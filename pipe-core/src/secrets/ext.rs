@@ -26,10 +26,7 @@ pub trait SecretsPluginExt: SecretsPlugin {
     /// # Errors
     /// As for [`SecretsPlugin::get_secret`].
     async fn get_key(&self, secret: &SecretRef, key: &str) -> Result<Option<SecretValue>> {
-        Ok(self
-            .get_secret(secret)
-            .await?
-            .and_then(|found| found.data.get(key).cloned()))
+        Ok(self.get_secret(secret).await?.and_then(|found| found.data.get(key).cloned()))
     }
 
     /// Reads one key that has to exist.

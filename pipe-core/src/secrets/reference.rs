@@ -43,29 +43,19 @@ impl SecretRef {
     /// The secret of the same name in this namespace.
     #[must_use]
     pub fn with_namespace(self, namespace: Namespace) -> Self {
-        Self {
-            namespace: Some(namespace),
-            ..self
-        }
+        Self { namespace: Some(namespace), ..self }
     }
 
     /// This version of the secret.
     #[must_use]
     pub fn with_version(self, version: SecretVersion) -> Self {
-        Self {
-            version: Some(version),
-            ..self
-        }
+        Self { version: Some(version), ..self }
     }
 }
 
 impl From<SecretName> for SecretRef {
     fn from(name: SecretName) -> Self {
-        Self {
-            namespace: None,
-            name,
-            version: None,
-        }
+        Self { namespace: None, name, version: None }
     }
 }
 
@@ -99,29 +89,19 @@ impl ListQuery {
     /// All secrets of the plugin's own namespace, up to 10,000.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            namespace: None,
-            prefix: None,
-            limit: 10_000,
-        }
+        Self { namespace: None, prefix: None, limit: 10_000 }
     }
 
     /// Only secrets of this namespace.
     #[must_use]
     pub fn with_namespace(self, namespace: Namespace) -> Self {
-        Self {
-            namespace: Some(namespace),
-            ..self
-        }
+        Self { namespace: Some(namespace), ..self }
     }
 
     /// Only secrets below this name.
     #[must_use]
     pub fn with_prefix(self, prefix: SecretName) -> Self {
-        Self {
-            prefix: Some(prefix),
-            ..self
-        }
+        Self { prefix: Some(prefix), ..self }
     }
 
     /// The most secrets the caller is willing to get.
@@ -133,12 +113,9 @@ impl ListQuery {
     /// What a plugin returns when more than [`limit`](Self::limit) secrets match.
     #[must_use]
     pub fn too_many(&self) -> crate::Error {
-        crate::Error::new(
-            crate::ErrorKind::InvalidArgument,
-            "more secrets match than asked for",
-        )
-        .with("limit", self.limit)
-        .hint("narrow the prefix, or raise the limit of the query")
+        crate::Error::new(crate::ErrorKind::InvalidArgument, "more secrets match than asked for")
+            .with("limit", self.limit)
+            .hint("narrow the prefix, or raise the limit of the query")
     }
 }
 

@@ -48,29 +48,19 @@ impl Secret {
     /// A secret of which only the data is known.
     #[must_use]
     pub fn new(data: SecretData) -> Self {
-        Self {
-            data,
-            version: None,
-            written_at: None,
-        }
+        Self { data, version: None, written_at: None }
     }
 
     /// The version that was read.
     #[must_use]
     pub fn with_version(self, version: SecretVersion) -> Self {
-        Self {
-            version: Some(version),
-            ..self
-        }
+        Self { version: Some(version), ..self }
     }
 
     /// When this version was written.
     #[must_use]
     pub fn with_written_at(self, written_at: SystemTime) -> Self {
-        Self {
-            written_at: Some(written_at),
-            ..self
-        }
+        Self { written_at: Some(written_at), ..self }
     }
 }
 
@@ -100,18 +90,12 @@ impl WriteOutcome {
     /// A write that did this.
     #[must_use]
     pub const fn new(change: Change) -> Self {
-        Self {
-            change,
-            version: None,
-        }
+        Self { change, version: None }
     }
 
     /// The version that now is the current one.
     #[must_use]
     pub const fn with_version(self, version: SecretVersion) -> Self {
-        Self {
-            version: Some(version),
-            ..self
-        }
+        Self { version: Some(version), ..self }
     }
 }

@@ -1,0 +1,214 @@
+//! The behaviours that the suites test: one function each, to be called by the macros, by a table
+//! or by hand. A case panics when the plugin lacks the behaviour.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "every case panics when the plugin lacks the behaviour"
+)]
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use pipe_core::{IdentityPlugin, SecretsPlugin};
+
+pub mod identity;
+pub mod secrets;
+
+/// What kind of plugin a case has to be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Needs {
+    /// A fresh plugin that works.
+    Fresh,
+    /// A plugin whose identity may do nothing.
+    Denied,
+    /// A plugin whose backend does not answer.
+    Unavailable,
+}
+
+type Body<P> = fn(Arc<P>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A case of the secrets suite.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SecretsCase {
+    /// The claim that the case tests.
+    pub name: &'static str,
+    /// What kind of plugin it has to be given.
+    pub needs: Needs,
+    /// Runs it.
+    pub run: Body<dyn SecretsPlugin>,
+}
+
+/// A case of the identity suite.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct IdentityCase {
+    /// The claim that the case tests.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: Body<dyn IdentityPlugin>,
+}
+
+/// The names of the cases, once; `$run` is called with all of them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __secrets_fresh_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            get_of_a_missing_secret_is_none,
+            get_of_a_folder_is_none,
+            get_below_a_secret_is_none,
+            a_name_with_segments_is_supported_or_refused,
+            a_stored_secret_is_read_back,
+            an_empty_value_is_not_absent,
+            a_secret_without_keys_is_kept_or_refused,
+            utf8_text_round_trips,
+            binary_values_round_trip_or_are_refused,
+            whitespace_at_the_edges_round_trips,
+            line_breaks_round_trip,
+            text_that_looks_like_something_else_round_trips,
+            large_numbers_round_trip_as_text,
+            many_keys_round_trip,
+            more_keys_than_declared_are_refused,
+            a_secret_at_the_declared_limit_round_trips,
+            a_secret_past_the_declared_limit_is_refused,
+            odd_keys_round_trip_or_are_refused,
+            odd_names_round_trip_or_are_refused,
+            similar_names_stay_apart,
+            a_write_is_supported_or_refused,
+            the_first_write_is_reported_as_created,
+            another_value_is_reported_as_updated,
+            an_update_replaces_all_keys,
+            the_same_write_twice_is_unchanged,
+            the_same_write_at_once_is_a_success_for_all,
+            versions_grow_with_every_change,
+            an_unchanged_write_keeps_the_version,
+            a_read_tells_the_version_that_was_written,
+            old_versions_are_readable_or_unsupported,
+            a_version_that_never_was_is_none,
+            delete_is_supported_or_refused,
+            delete_removes_the_secret,
+            delete_of_a_missing_secret_is_false,
+            delete_twice_is_false_the_second_time,
+            a_write_after_a_delete_is_created,
+            list_is_supported_or_refused,
+            list_is_sorted_and_complete,
+            list_prefix_ends_at_a_segment_border,
+            list_of_an_empty_folder_is_empty,
+            list_past_the_limit_is_an_error,
+            a_deleted_secret_is_not_listed,
+            listed_secrets_can_be_read,
+            namespaces_are_isolated_or_unsupported,
+            a_watch_is_supported_or_refused,
+            a_watch_shows_the_state_and_then_the_change,
+            a_watch_shows_a_delete,
+            readers_never_see_half_a_write,
+            writers_of_different_secrets_do_not_mix,
+            the_last_of_many_writers_wins_as_a_whole,
+            a_dropped_read_leaves_the_plugin_usable,
+            a_dropped_write_happened_or_did_not,
+            the_name_is_stable,
+            a_working_plugin_says_that_it_serves,
+            closing_twice_is_harmless,
+            environment_variables_name_the_secret_and_no_value,
+            mounts_name_the_secret_and_no_value,
+            bad_environment_variables_are_refused,
+            no_value_appears_in_logs_errors_or_manifests,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __secrets_denied_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            a_denied_read_is_not_absence,
+            a_denied_write_is_an_error,
+            a_denied_delete_is_an_error,
+            a_denied_list_is_an_error,
+            a_denied_call_is_not_retryable,
+            a_denied_call_says_where_and_what_to_change,
+            a_denied_call_shows_no_value,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __secrets_unavailable_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            an_unavailable_backend_is_not_absence,
+            an_unavailable_backend_is_retryable,
+            an_unavailable_backend_is_told_by_health,
+            an_unavailable_backend_does_not_stop_close,
+            bad_input_is_refused_without_asking_the_backend,
+            an_unavailable_backend_shows_no_value,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __identity_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            credentials_are_temporary_or_unsupported,
+            credentials_carry_only_requested_scopes,
+            a_signed_token_is_a_jwt_or_unsupported,
+            a_signed_token_has_the_registered_claims,
+            a_signed_token_lives_as_long_as_asked,
+            a_lifetime_of_nothing_is_refused,
+            every_signed_token_has_an_id_of_its_own,
+            custom_claims_are_carried,
+            our_own_token_is_accepted,
+            the_context_tells_who_is_calling,
+            the_context_ends_with_the_token,
+            a_token_for_somebody_else_is_refused,
+            one_matching_audience_is_enough,
+            an_expectation_without_audience_is_refused,
+            a_tampered_payload_is_refused,
+            a_tampered_signature_is_refused,
+            a_token_without_signature_is_refused,
+            garbage_is_refused,
+            a_huge_token_is_refused,
+            a_token_of_another_tenant_is_refused,
+            an_expired_context_is_refused,
+            a_context_of_another_issuer_is_refused,
+            a_context_of_another_tenant_is_refused,
+            refusals_tell_the_presenter_nothing,
+            no_token_appears_in_logs_or_errors,
+            the_identity_plugin_says_that_it_serves,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __secrets_table {
+    ($needs:ident ; $($case:ident,)*) => { &[$(SecretsCase {
+        name: stringify!($case),
+        needs: Needs::$needs,
+        run: |plugin| Box::pin(secrets::$case(plugin)),
+    }),*] };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __identity_table {
+    (; $($case:ident,)*) => { &[$(IdentityCase {
+        name: stringify!($case),
+        run: |plugin| Box::pin(identity::$case(plugin)),
+    }),*] };
+}
+
+/// Every case of the secrets suite, grouped by what it needs.
+pub const SECRETS_CASES: [&[SecretsCase]; 3] = [
+    __secrets_fresh_cases! { __secrets_table ! (Fresh) },
+    __secrets_denied_cases! { __secrets_table ! (Denied) },
+    __secrets_unavailable_cases! { __secrets_table ! (Unavailable) },
+];
+
+/// Every case of the identity suite.
+pub const IDENTITY_CASES: &[IdentityCase] = __identity_cases! { __identity_table ! () };

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use pipe_core::{ErrorKind, IdentityPlugin};
+use serde_json::{Value, json};
+
+use super::{AUDIENCE, SUBJECT, claims, expect_kind, issue, object, request, segments};
+
+/// REQ 004-73.0
+pub async fn a_signed_token_is_a_jwt_or_unsupported(plugin: Arc<dyn IdentityPlugin>) {
+    if let Some(jwt) = issue(&plugin, &request()).await {
+        let [header, _, signature] = segments(&jwt);
+        let algorithm = object(&header).get("alg").and_then(Value::as_str).map(str::to_lowercase);
+        assert!(!matches!(algorithm.as_deref(), None | Some("none")), "the token is not signed");
+        assert!(!signature.is_empty(), "the token is not signed");
+    }
+}
+
+/// REQ 004-73.1
+pub async fn a_signed_token_has_the_registered_claims(plugin: Arc<dyn IdentityPlugin>) {
+    if let Some(jwt) = issue(&plugin, &request()).await {
+        let claims = claims(&jwt);
+        assert_eq!(claims.get("sub"), Some(&json!(SUBJECT)));
+        assert!(claims.get("iss").is_some_and(Value::is_string), "no issuer");
+        assert_eq!(claims.get("jti"), Some(&json!(jwt.id)));
+        let audience = claims.get("aud");
+        assert!(audience == Some(&json!(AUDIENCE)) || audience == Some(&json!([AUDIENCE])));
+        let times = ["iat", "exp"].map(|claim| claims.get(claim).and_then(Value::as_u64));
+        assert!(times.iter().all(Option::is_some), "no time of issue or no end");
+    }
+}
+
+/// REQ 004-73.4: an hour by default, and what the answer says is what the token says.
+pub async fn a_signed_token_lives_as_long_as_asked(plugin: Arc<dyn IdentityPlugin>) {
+    let short = request().with_lifetime(Duration::from_secs(90));
+    for (request, lifetime) in [(request(), 3600), (short, 90)] {
+        if let Some(jwt) = issue(&plugin, &request).await {
+            let claims = claims(&jwt);
+            let time = |claim| claims.get(claim).and_then(Value::as_u64).expect("a time");
+            assert_eq!(time("exp") - time("iat"), lifetime);
+            assert_eq!(jwt.expires_at, UNIX_EPOCH + Duration::from_secs(time("exp")));
+        }
+    }
+}
+
+/// A token that never lives, and one that outlives everybody, are mistakes.
+pub async fn a_lifetime_of_nothing_is_refused(plugin: Arc<dyn IdentityPlugin>) {
+    if plugin.capabilities().issue {
+        for lifetime in [Duration::ZERO, Duration::from_secs(100 * 365 * 24 * 3600), Duration::MAX]
+        {
+            let request = request().with_lifetime(lifetime);
+            expect_kind(plugin.generate_jwt(&request).await, ErrorKind::InvalidArgument);
+        }
+    }
+}
+
+/// Two tokens can be told apart in an audit log.
+pub async fn every_signed_token_has_an_id_of_its_own(plugin: Arc<dyn IdentityPlugin>) {
+    let first = issue(&plugin, &request()).await;
+    let second = issue(&plugin, &request()).await;
+    if let (Some(first), Some(second)) = (first, second) {
+        assert!(!first.id.is_empty());
+        assert_ne!(first.id, second.id);
+    }
+}
+
+/// REQ 004-73.2, 004-73.6
+pub async fn custom_claims_are_carried(plugin: Arc<dyn IdentityPlugin>) {
+    let request = request()
+        .with_claim("run", 42)
+        .and_then(|request| request.with_claim("https://example.org/labels", json!(["a", "b"])))
+        .expect("neither claim is reserved");
+    if let Some(jwt) = issue(&plugin, &request).await {
+        let claims = claims(&jwt);
+        assert_eq!(claims.get("namespace"), Some(&json!("sales")));
+        assert_eq!(claims.get("roles"), Some(&json!(["data_reader"])));
+        assert_eq!(claims.get("run"), Some(&json!(42)));
+        assert_eq!(claims.get("https://example.org/labels"), Some(&json!(["a", "b"])));
+    }
+}

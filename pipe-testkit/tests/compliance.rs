@@ -1,0 +1,60 @@
+//! The reference plugins keep the contract: bare, boxed, and with hardly any power declared.
+
+use std::sync::Arc;
+
+use pipe_core::secrets::SecretsCapabilities;
+use pipe_core::{ErrorKind, IdentityPlugin, SecretsPlugin};
+use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
+
+async fn denied() -> Option<(InMemorySecrets, ())> {
+    let secrets = InMemorySecrets::new();
+    secrets.fail_with(ErrorKind::PermissionDenied);
+    Some((secrets, ()))
+}
+
+async fn unavailable() -> Option<(InMemorySecrets, ())> {
+    let secrets = InMemorySecrets::new();
+    secrets.fail_with(ErrorKind::Unavailable);
+    Some((secrets, ()))
+}
+
+mod bare {
+    use super::*;
+    async fn memory() -> Option<(InMemorySecrets, ())> {
+        Some((InMemorySecrets::new(), ()))
+    }
+    async fn identity() -> Option<(InMemoryIdentity, ())> {
+        Some((InMemoryIdentity::new(), ()))
+    }
+    pipe_testkit::secrets_compliance!(memory, denied = denied, unavailable = unavailable);
+    pipe_testkit::identity_compliance!(identity);
+}
+
+mod boxed {
+    use super::*;
+    async fn memory() -> Option<(Box<dyn SecretsPlugin>, ())> {
+        Some((Box::new(InMemorySecrets::new()), ()))
+    }
+    async fn identity() -> Option<(Arc<dyn IdentityPlugin>, ())> {
+        Some((Arc::new(InMemoryIdentity::new()), ()))
+    }
+    pipe_testkit::secrets_compliance!(memory);
+    pipe_testkit::identity_compliance!(identity);
+}
+
+mod read_only {
+    use super::*;
+    async fn memory() -> Option<(InMemorySecrets, ())> {
+        Some((InMemorySecrets::new().with_capabilities(SecretsCapabilities::READ_ONLY), ()))
+    }
+    pipe_testkit::secrets_compliance!(memory);
+}
+
+mod flat_text {
+    use super::*;
+    async fn memory() -> Option<(InMemorySecrets, ())> {
+        let few = SecretsCapabilities::READ_ONLY.with_write().with_delete().with_list();
+        Some((InMemorySecrets::new().with_capabilities(few), ()))
+    }
+    pipe_testkit::secrets_compliance!(memory);
+}
