@@ -1,1 +1,20 @@
+#![doc = include_str!("../README.md")]
 
+mod address;
+mod client;
+mod config;
+mod connector;
+mod error;
+mod proxy;
+mod response;
+mod retry_after;
+mod status;
+mod tls;
+
+pub use self::address::ServerAddress;
+pub use self::client::HttpClient;
+pub use self::config::{CaBundle, CaTrust, HttpConfig};
+pub use self::proxy::ProxyAddress;
+pub use self::response::HttpResponse;
+pub use self::retry_after::retry_after;
+pub use self::status::status_kind;

@@ -1,0 +1,175 @@
+//! The client: one attempt at a time, bounded in time and size, to one server only.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION, SET_COOKIE};
+use pipe_core::{Error, ErrorKind, Result};
+use reqwest::{Request, Response};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::address::path_not_final;
+use crate::connector::connector;
+use crate::error::transport;
+use crate::{HttpConfig, HttpResponse, ProxyAddress, ServerAddress};
+
+/// An HTTP client for one server. Clones share their connections.
+///
+/// It follows no redirect, retries nothing, reads no proxy from the environment and speaks TLS
+/// 1.2 at least. `Debug` shows where it leads and nothing else.
+#[derive(Clone)]
+pub struct HttpClient {
+    inner: reqwest::Client,
+    address: ServerAddress,
+    proxy: Option<ProxyAddress>,
+    timeout: Duration,
+    max_body: usize,
+}
+
+impl HttpClient {
+    /// A client for this server. Reads the files that the settings name; touches no network.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` that names *every* faulty setting.
+    pub fn new(config: &HttpConfig, address: &ServerAddress) -> Result<Self> {
+        // Beyond a proxy, a loopback address means another machine.
+        let proxy = config.proxy.as_ref().filter(|_| !address.is_loopback());
+        Ok(Self {
+            inner: connector(config, address, proxy)?,
+            address: address.clone(),
+            proxy: proxy.cloned(),
+            timeout: config.timeout,
+            max_body: config.max_body,
+        })
+    }
+
+    /// The server this client is for.
+    #[must_use]
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Sends a request once and reads the whole answer. Any status is an answer.
+    ///
+    /// The headers that carry credentials are marked sensitive; so stay those that the caller
+    /// marked. Dropping the future abandons the exchange and its connection.
+    ///
+    /// # Errors
+    /// - `InvalidArgument`: the URL leads to another server, or its path is not in its final form.
+    /// - `Timeout`: no complete answer within `timeout`. The request may have had its effect.
+    /// - `Unavailable`: the server cannot be reached, or the connection broke.
+    /// - `ConfigInvalid`: the certificate of the server was refused.
+    /// - `Unauthenticated`: the server refused our client certificate, or missed one.
+    /// - `Unexpected`: the body is longer than `max_body`, or the server does not speak HTTP.
+    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<HttpResponse> {
+        let request = self.prepare(request)?;
+        tokio::time::timeout(self.timeout, self.exchange(request))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout, "no complete answer within `timeout`"))
+            })
+            .map_err(|error| self.locate(error))
+    }
+
+    /// Takes over method, URL, headers and body; a version or an extension has no meaning here.
+    fn prepare(&self, request: http::Request<Vec<u8>>) -> Result<Request> {
+        let (parts, body) = request.into_parts();
+        let body = Zeroizing::new(body);
+        let url = Url::parse(&parts.uri.to_string())
+            .ok()
+            .filter(|url| url.username().is_empty() && url.password().is_none())
+            .filter(|url| self.address.has_origin_of(url))
+            .ok_or_else(|| {
+                self.locate(
+                    Error::new(
+                        ErrorKind::InvalidArgument,
+                        "the request is not for the server of this client",
+                    )
+                    .hint("build the URL from the client's address, or make a client for the other server"),
+                )
+            })?;
+        if url.path() != parts.uri.path() {
+            return Err(self.locate(path_not_final()));
+        }
+        let mut request = Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        mark_sensitive(request.headers_mut());
+        *request.body_mut() = Some(Bytes::from_owner(body).into());
+        Ok(request)
+    }
+
+    async fn exchange(&self, request: Request) -> Result<HttpResponse> {
+        let mut response = self.inner.execute(request).await.map_err(|error| transport(&error))?;
+        let body = self.read(&mut response).await?;
+        let mut headers = std::mem::take(response.headers_mut());
+        mark_sensitive(&mut headers);
+        Ok(HttpResponse { status: response.status().as_u16(), headers, body })
+    }
+
+    async fn read(&self, response: &mut Response) -> Result<Zeroizing<Vec<u8>>> {
+        let too_long = || {
+            Error::new(ErrorKind::Unexpected, "the body is longer than `max_body`")
+                .with("max_body", self.max_body)
+                .hint("check that the address belongs to this kind of backend, or raise `max_body`")
+        };
+        let announced = response.content_length().unwrap_or(0);
+        let room = usize::try_from(announced)
+            .ok()
+            .filter(|length| *length <= self.max_body)
+            .ok_or_else(too_long)?;
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
+            if chunk.len() > self.max_body - body.len() {
+                return Err(too_long());
+            }
+            append(&mut body, &chunk);
+        }
+        Ok(body)
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        let error = error.with("server", &self.address);
+        match &self.proxy {
+            Some(proxy) => error.with("proxy", proxy),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("address", &self.address)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps credentials out of whatever prints headers, and out of HTTP/2's header index.
+fn mark_sensitive(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut() {
+        let is_credential =
+            matches!(*name, AUTHORIZATION | COOKIE | LOCATION | PROXY_AUTHORIZATION | SET_COOKIE)
+                || matches!(name.as_str(), "x-api-key" | "x-vault-token");
+        if is_credential {
+            value.set_sensitive(true);
+        }
+    }
+}
+
+/// Appends so that the bytes that are outgrown are wiped: a plain `Vec` would leave them behind.
+fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    let needed = body.len() + chunk.len();
+    if needed > body.capacity() {
+        let room = needed.max(body.capacity().saturating_mul(2));
+        let mut grown = Zeroizing::new(Vec::with_capacity(room));
+        grown.extend_from_slice(body);
+        *body = grown;
+    }
+    body.extend_from_slice(chunk);
+}
+
+#[cfg(test)]
+mod tests;
