@@ -1,1 +1,17 @@
+#![doc = include_str!("../README.md")]
 
+mod client;
+mod config;
+mod error;
+mod health;
+mod kv;
+mod login;
+mod plugin;
+mod raw;
+mod session;
+mod transport;
+mod value;
+
+pub use self::config::{AppRoleAuth, Auth, KubernetesAuth, OpenBaoConfig, TokenAuth};
+pub use self::plugin::OpenBao;
+pub use self::raw::{Lease, ReadSecret};

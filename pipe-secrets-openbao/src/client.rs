@@ -1,0 +1,85 @@
+//! Requests with a token, which is replaced once when the server refuses it.
+
+use pipe_core::{Namespace, Result};
+use rustify::endpoint::Endpoint;
+
+use crate::config::Auth;
+use crate::error::{Asked, Fault};
+use crate::login::ServerLogin;
+use crate::session::{Session, Token};
+use crate::transport::{Answer, Headers, Transport};
+
+/// What to do about a denial by policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Log in anew, now and then: the role may have been given new policies.
+    Reconsider,
+    /// Take it as the answer.
+    Accept,
+}
+
+/// The server, for somebody who is logged in.
+#[derive(Debug)]
+pub(crate) struct Client {
+    transport: Transport,
+    pub(crate) session: Session<ServerLogin>,
+    namespace: Option<Namespace>,
+    identity: String,
+}
+
+impl Client {
+    pub(crate) fn new(transport: Transport, namespace: Option<Namespace>, auth: &Auth) -> Self {
+        let identity = match auth {
+            Auth::Token(_) => "the token".to_owned(),
+            Auth::Kubernetes(auth) => format!("role `{}` of auth/{}", auth.role, auth.mount),
+            Auth::AppRole(auth) => format!("the role behind auth/{}", auth.mount),
+        };
+        let login = ServerLogin::new(transport.clone(), namespace.as_ref(), auth);
+        Self { transport, session: Session::new(login), namespace, identity }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Whose policies decide, in words for an operator.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Sends a request in a namespace below our own. Whatever the server decided is an answer; a
+    /// token that it refused is replaced first, once.
+    pub(crate) async fn send<E: Endpoint>(
+        &self,
+        namespace: Option<&Namespace>,
+        policy: Policy,
+        request: impl Fn() -> E,
+    ) -> Result<Answer> {
+        let headers = Headers::in_namespace(self.joined(namespace)?.as_ref());
+        let send = async |token: &Token| {
+            self.transport.send(request(), &headers.clone().with_token(token.header())).await
+        };
+        let token = self.session.token().await?;
+        let answer = send(&token).await?;
+        if answer.0.status != 403 {
+            return Ok(answer);
+        }
+        match Fault::of(&answer.0, Asked::Work) {
+            Fault::BadToken => send(&*self.session.replace(&token).await?).await,
+            Fault::Denied if policy == Policy::Reconsider => {
+                match self.session.reconsider(&token).await {
+                    Some(token) => send(&token).await,
+                    None => Ok(answer),
+                }
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn joined(&self, namespace: Option<&Namespace>) -> Result<Option<Namespace>> {
+        match (&self.namespace, namespace) {
+            (Some(ours), Some(below)) => Namespace::new(format!("{ours}/{below}")).map(Some),
+            (ours, below) => Ok(below.or(ours.as_ref()).cloned()),
+        }
+    }
+}

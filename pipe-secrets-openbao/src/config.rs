@@ -1,0 +1,453 @@
+//! The settings, which are their own builder.
+
+use std::path::PathBuf;
+
+use pipe_core::{Error, ErrorKind, Namespace, Result, SecretName, SecretSource};
+use pipe_http::{CaBundle, HttpConfig, ServerAddress};
+use serde::Deserialize;
+
+/// Where OpenBao is, how we log in, and where in it the secrets are.
+///
+/// ```
+/// use pipe_secrets_openbao::{KubernetesAuth, OpenBaoConfig};
+///
+/// let config = OpenBaoConfig::new("https://bao.example:8200", KubernetesAuth::new("bots"))
+///     .with_namespace("team1")
+///     .with_mount("apps");
+/// ```
+///
+/// In a document:
+///
+/// ```
+/// # let document = r#"
+/// {
+///   "address": "https://bao.example:8200",
+///   "auth": { "method": "kubernetes", "role": "bots", "audience": "openbao" },
+///   "http": { "timeout": "10s", "ca": { "file": "/etc/pipe/ca.pem" } }
+/// }
+/// # "#;
+/// # let config: pipe_secrets_openbao::OpenBaoConfig = serde_json::from_str(document).unwrap();
+/// # assert_eq!(config.mount, "secret");
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OpenBaoConfig {
+    /// The instance's name in errors, audit and metrics; `openbao`.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// The server's address: `https`, or `http` on this machine.
+    pub address: String,
+    /// How we log in.
+    pub auth: Auth,
+    /// The OpenBao namespace that we log in to and work in; the root namespace when absent.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Where the KV v2 engine is mounted; `secret`.
+    #[serde(default = "default_mount")]
+    pub mount: String,
+    /// How many names to ask for at once when listing; 500.
+    #[serde(default = "default_page_size")]
+    pub page_size: u32,
+    /// Timeouts, certificate authorities, proxy.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+fn default_name() -> String {
+    "openbao".to_owned()
+}
+
+fn default_mount() -> String {
+    "secret".to_owned()
+}
+
+fn default_page_size() -> u32 {
+    500
+}
+
+impl OpenBaoConfig {
+    /// The KV v2 engine at `secret`, in the root namespace of this server.
+    pub fn new(address: impl Into<String>, auth: impl Into<Auth>) -> Self {
+        Self {
+            name: default_name(),
+            address: address.into(),
+            auth: auth.into(),
+            namespace: None,
+            mount: default_mount(),
+            page_size: default_page_size(),
+            http: HttpConfig::new(),
+        }
+    }
+
+    /// From the environment: `BAO_ADDR`, `BAO_NAMESPACE`, `BAO_CACERT`, and `BAO_TOKEN` or, for a
+    /// login with the pod's service account, `BAO_ROLE` (with `BAO_AUTH_PATH` when the auth method
+    /// is not mounted at `kubernetes`). Where one is not set, the variable of the same name with
+    /// `VAULT_` in front is looked at.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming all variables that are missing or that cannot be honoured.
+    pub fn from_env() -> Result<Self> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let get =
+            |name: &str| set(&format!("BAO_{name}")).or_else(|| set(&format!("VAULT_{name}")));
+        let mut faults = Faults::default();
+        if get("SKIP_VERIFY").is_some_and(|value| !matches!(value.as_str(), "0" | "false")) {
+            faults.add("BAO_SKIP_VERIFY", "certificates are always verified; set BAO_CACERT");
+        }
+        let address = get("ADDR");
+        if address.is_none() {
+            faults.add("BAO_ADDR", "is not set");
+        }
+        let auth = match (get("TOKEN"), get("ROLE")) {
+            (Some(token), _) => Some(Auth::token(SecretSource::Value(token.into()))),
+            (None, Some(role)) => {
+                let kubernetes = KubernetesAuth::new(role);
+                Some(match get("AUTH_PATH") {
+                    Some(mount) => kubernetes.with_mount(mount).into(),
+                    None => kubernetes.into(),
+                })
+            }
+            (None, None) => {
+                faults.add("BAO_TOKEN", "is not set, and neither is BAO_ROLE");
+                None
+            }
+        };
+        let (Some(address), Some(auth)) = (address, auth) else { return Err(faults.into_error()) };
+        faults.into_result()?;
+        let mut config = Self::new(address, auth);
+        config.namespace = get("NAMESPACE");
+        config.http.ca = get("CACERT").map(CaBundle::file);
+        Ok(config)
+    }
+
+    /// The instance's name in errors, audit and metrics.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The OpenBao namespace that we log in to and work in.
+    #[must_use]
+    pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
+        Self { namespace: Some(namespace.into()), ..self }
+    }
+
+    /// Where the KV v2 engine is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+
+    /// How many names to ask for at once when listing.
+    #[must_use]
+    pub fn with_page_size(self, page_size: u32) -> Self {
+        Self { page_size, ..self }
+    }
+
+    /// Timeouts, certificate authorities, proxy.
+    #[must_use]
+    pub fn with_http(self, http: HttpConfig) -> Self {
+        Self { http, ..self }
+    }
+
+    /// Everything that can be checked without asking the server, all faults at once.
+    pub(crate) fn check(&self) -> Result<Checked> {
+        let mut faults = Faults::default();
+        if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
+            faults.add("name", "must not be empty or have spaces in it");
+        }
+        if self.page_size == 0 {
+            faults.add("page_size", "must be at least 1");
+        }
+        let address = faults.keep("address", self.address.parse::<ServerAddress>());
+        let http = address.as_ref().and_then(|address| {
+            faults.keep("http", pipe_http::HttpClient::new(&self.http, address))
+        });
+        let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
+        let namespace = trimmed
+            .filter(|text| !text.is_empty())
+            .and_then(|text| faults.keep("namespace", Namespace::new(text)));
+        let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
+        self.auth.check(&mut faults);
+        match (http, mount) {
+            (Some(http), Some(mount)) if faults.0.is_empty() => {
+                Ok(Checked { http, namespace, mount })
+            }
+            _ => Err(faults.into_error()),
+        }
+    }
+}
+
+/// What the settings amount to.
+pub(crate) struct Checked {
+    pub(crate) http: pipe_http::HttpClient,
+    pub(crate) namespace: Option<Namespace>,
+    pub(crate) mount: SecretName,
+}
+
+/// How we log in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "method", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Auth {
+    /// With a token that somebody else made, renews and revokes.
+    Token(TokenAuth),
+    /// With a Kubernetes service-account token.
+    Kubernetes(KubernetesAuth),
+    /// With a role id and a secret id.
+    AppRole(AppRoleAuth),
+}
+
+impl Auth {
+    /// With a token that somebody else made. A file is read again when its token is refused.
+    pub fn token(token: impl Into<SecretSource>) -> Self {
+        Self::Token(TokenAuth { token: token.into() })
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        let mount = match self {
+            Self::Token(_) => return,
+            Self::Kubernetes(auth) => {
+                if auth.role.is_empty() {
+                    faults.add("auth.role", "must not be empty");
+                }
+                &auth.mount
+            }
+            Self::AppRole(auth) => &auth.mount,
+        };
+        faults.keep("auth.mount", SecretName::new(mount.trim_matches('/')));
+    }
+}
+
+/// A login with a token that somebody else made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TokenAuth {
+    /// Where the token is.
+    pub token: SecretSource,
+}
+
+/// A login with a Kubernetes service-account token, which is read anew for every login.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KubernetesAuth {
+    /// The role of the auth method.
+    pub role: String,
+    /// Where the auth method is mounted; `kubernetes`.
+    #[serde(default = "default_kubernetes_mount")]
+    pub mount: String,
+    /// The file with the service-account token; where Kubernetes puts it by default.
+    #[serde(default = "default_token_file")]
+    pub token_file: PathBuf,
+    /// Whom the token has to be meant for. When set, a token for somebody else is not sent.
+    #[serde(default)]
+    pub audience: Option<String>,
+}
+
+fn default_kubernetes_mount() -> String {
+    "kubernetes".to_owned()
+}
+
+fn default_token_file() -> PathBuf {
+    "/var/run/secrets/kubernetes.io/serviceaccount/token".into()
+}
+
+impl KubernetesAuth {
+    /// With this role of the auth method at `kubernetes`, and the pod's own token.
+    pub fn new(role: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            mount: default_kubernetes_mount(),
+            token_file: default_token_file(),
+            audience: None,
+        }
+    }
+
+    /// Where the auth method is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+
+    /// The file with the service-account token, such as a projected one with its own audience.
+    #[must_use]
+    pub fn with_token_file(self, token_file: impl Into<PathBuf>) -> Self {
+        Self { token_file: token_file.into(), ..self }
+    }
+
+    /// Whom the token has to be meant for.
+    #[must_use]
+    pub fn with_audience(self, audience: impl Into<String>) -> Self {
+        Self { audience: Some(audience.into()), ..self }
+    }
+}
+
+impl From<KubernetesAuth> for Auth {
+    fn from(auth: KubernetesAuth) -> Self {
+        Self::Kubernetes(auth)
+    }
+}
+
+/// A login with AppRole. Both ids are read anew for every login.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AppRoleAuth {
+    /// Which role we claim to be.
+    pub role_id: SecretSource,
+    /// What proves it.
+    pub secret_id: SecretSource,
+    /// Where the auth method is mounted; `approle`.
+    #[serde(default = "default_approle_mount")]
+    pub mount: String,
+}
+
+fn default_approle_mount() -> String {
+    "approle".to_owned()
+}
+
+impl AppRoleAuth {
+    /// With these ids, at the auth method at `approle`.
+    pub fn new(role_id: impl Into<SecretSource>, secret_id: impl Into<SecretSource>) -> Self {
+        let mount = default_approle_mount();
+        Self { role_id: role_id.into(), secret_id: secret_id.into(), mount }
+    }
+
+    /// Where the auth method is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+}
+
+impl From<AppRoleAuth> for Auth {
+    fn from(auth: AppRoleAuth) -> Self {
+        Self::AppRole(auth)
+    }
+}
+
+/// Collects what is wrong, so that all of it can be said at once.
+#[derive(Default)]
+struct Faults(Vec<(&'static str, String)>);
+
+impl Faults {
+    fn add(&mut self, setting: &'static str, fault: impl Into<String>) {
+        self.0.push((setting, fault.into()));
+    }
+
+    fn keep<T>(&mut self, setting: &'static str, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.add(setting, error.to_string())).ok()
+    }
+
+    fn into_error(self) -> Error {
+        let settings: Vec<_> = self.0.iter().map(|(setting, _)| *setting).collect();
+        let hint = format!("correct {}", settings.join(", "));
+        let error = Error::new(ErrorKind::ConfigInvalid, "the settings are not usable");
+        self.0
+            .into_iter()
+            .fold(error, |error, (setting, fault)| error.with(setting, fault))
+            .hint(hint)
+    }
+
+    fn into_result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<OpenBaoConfig> {
+        let get =
+            |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        OpenBaoConfig::from_variables(get)
+    }
+
+    #[test]
+    fn bao_variables_come_before_vault_variables() {
+        let config = from(&[
+            ("BAO_ADDR", "http://127.0.0.1:1"),
+            ("VAULT_ADDR", "http://127.0.0.1:2"),
+            ("VAULT_TOKEN", "t"),
+            ("BAO_NAMESPACE", ""),
+            ("VAULT_NAMESPACE", "team1/"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.address, "http://127.0.0.1:1");
+        assert_eq!(config.namespace.as_deref(), Some("team1/"));
+        assert_eq!(config.check().unwrap().namespace.unwrap().as_str(), "team1");
+    }
+
+    #[test]
+    fn a_role_means_a_login_with_the_service_account() {
+        let config = from(&[("BAO_ADDR", "x"), ("BAO_ROLE", "bots"), ("BAO_AUTH_PATH", "k8s")]);
+        let Auth::Kubernetes(auth) = config.unwrap().auth else { panic!("another method") };
+        assert_eq!((auth.role.as_str(), auth.mount.as_str()), ("bots", "k8s"));
+    }
+
+    #[test]
+    fn all_missing_variables_are_named_at_once() {
+        let error = from(&[("VAULT_SKIP_VERIFY", "true")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        for name in ["BAO_ADDR", "BAO_TOKEN", "BAO_SKIP_VERIFY"] {
+            assert!(error.hint_text().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn verification_cannot_be_switched_off_by_the_environment() {
+        let with =
+            |value| from(&[("BAO_ADDR", "x"), ("BAO_TOKEN", "t"), ("BAO_SKIP_VERIFY", value)]);
+        assert!(with("1").is_err() && with("true").is_err() && with("no").is_err());
+        assert!(with("0").is_ok() && with("false").is_ok() && with("").is_ok());
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let config =
+            OpenBaoConfig::new("http://bao.example", KubernetesAuth::new("").with_mount("../x"))
+                .with_name("")
+                .with_namespace("a//b")
+                .with_mount("../sys")
+                .with_page_size(0);
+        let Err(error) = config.check() else { panic!("the settings are wrong") };
+        for setting in
+            ["name", "address", "namespace", "mount", "page_size", "auth.role", "auth.mount"]
+        {
+            assert!(error.context(setting).is_some(), "{setting} is missing in {error}");
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let document =
+            r#"{"address":"x","auth":{"method":"token","token":{"env":"T"}},"tls":false}"#;
+        assert!(serde_json::from_str::<OpenBaoConfig>(document).is_err());
+        let document = r#"{"address":"x","auth":{"method":"kubernetes","role":"r","rol":"x"}}"#;
+        assert!(serde_json::from_str::<OpenBaoConfig>(document).is_err());
+    }
+
+    /// REQ 004-85.1
+    #[test]
+    fn no_secret_shows_in_debug_or_in_a_fault_of_the_document() {
+        let config = OpenBaoConfig::new("x", Auth::token(SecretSource::Value("hunter2".into())));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for auth in [
+            r#"{"method":"token","token":"hunter2"}"#,
+            r#"{"method":"hunter","token":{"value":"hunter2"}}"#,
+        ] {
+            let document = format!(r#"{{"address":"x","auth":{auth}}}"#);
+            let error = serde_json::from_str::<OpenBaoConfig>(&document).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What the server's refusals mean, and what to change: one table, measured on OpenBao 2.7.
+//!
+//! The server's text decides which row applies, and goes no further: it can repeat what it was
+//! sent. All that errors say is said here.
+
+use std::time::Duration;
+
+use pipe_core::{Error, ErrorKind};
+use pipe_http::HttpResponse;
+use serde::Deserialize;
+
+/// What was asked for, because the same answer means different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A login by this method.
+    Login(&'static str),
+    /// Anything with a token.
+    Work,
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
+pub(crate) enum Fault {
+    /// Nothing is there: no secret, no version, no folder, no more pages.
+    Absent,
+    MountMissing,
+    NamespaceMissing,
+    NotKv2,
+    PathUnsupported,
+    BadToken,
+    Denied,
+    CasMismatch,
+    CasRequired,
+    TooComplex,
+    TooLarge,
+    BadRequest,
+    LoginDenied(&'static str),
+    LoginRoleUnknown,
+    LoginSecretRefused,
+    LoginSecretIncomplete,
+    LoginAddressRefused,
+    LoginNotConfigured,
+    ServiceAccountNotBound,
+    ServiceAccountTokenExpired,
+    ServiceAccountTokenRefused,
+    RateLimited,
+    ReplicaBehind,
+    Upgrading,
+    Sealed,
+    NamespaceSealed,
+    NamespaceLocked,
+    Redirected,
+    /// None of the known refusals; the status decides.
+    Other,
+}
+
+impl Fault {
+    /// What an answer that is no success means.
+    pub(crate) fn of(answer: &HttpResponse, asked: Asked) -> Self {
+        let texts = texts(&answer.body);
+        let says = |part: &str| texts.iter().any(|text| text.contains(part));
+        let exactly = |whole: &str| texts.len() == 1 && texts[0].trim() == whole;
+        match (answer.status, asked) {
+            (300..400, _) => Self::Redirected,
+            (404, _) if says("no handler for route") => Self::MountMissing,
+            (404, _) if says("namespace not found") => Self::NamespaceMissing,
+            (404, _) if says("Invalid path for a versioned K/V") => Self::NotKv2,
+            (404 | 405, _) if says("unsupported path") || says("unsupported operation") => {
+                Self::PathUnsupported
+            }
+            (404, _) => Self::Absent,
+            (503, _) if says("namespace is sealed") => Self::NamespaceSealed,
+            (503, _) if says("has been locked by an administrator") => Self::NamespaceLocked,
+            (503, _) if says("is sealed") => Self::Sealed,
+            (429, _) if says("quota exceeded") => Self::RateLimited,
+            (429, _) if texts.is_empty() && !answer.body.is_empty() => Self::ReplicaBehind,
+            (413, _) => Self::TooLarge,
+            (400, _) if says("high complexity") => Self::TooComplex,
+            (400, _) if says("upgrade from non-versioned to versioned") => Self::Upgrading,
+            (400, Asked::Work) if says("check-and-set parameter did not match") => {
+                Self::CasMismatch
+            }
+            (400, Asked::Work) if says("check-and-set parameter required") => Self::CasRequired,
+            (403, Asked::Work) if exactly("permission denied") || exactly("bad token") => {
+                Self::BadToken
+            }
+            (403, Asked::Work) if says("permission denied") => Self::Denied,
+            (400, Asked::Login("kubernetes")) if says("invalid role name") => {
+                Self::LoginRoleUnknown
+            }
+            (400 | 403, Asked::Login("kubernetes")) if says("token is expired") => {
+                Self::ServiceAccountTokenExpired
+            }
+            (400 | 403, Asked::Login("kubernetes")) if says("not authorized") => {
+                Self::ServiceAccountNotBound
+            }
+            (400 | 403, Asked::Login("kubernetes"))
+                if says("audience") || says("claim") || says("error validating token") =>
+            {
+                Self::ServiceAccountTokenRefused
+            }
+            (500, Asked::Login(_)) if says("could not load backend configuration") => {
+                Self::LoginNotConfigured
+            }
+            (_, Asked::Login(_)) if says("unauthorized by CIDR") => Self::LoginAddressRefused,
+            (400, Asked::Login(_)) if says("invalid role or secret ID") => Self::LoginSecretRefused,
+            (_, Asked::Login(_)) if says("missing secret_id") || says("missing role_id") => {
+                Self::LoginSecretIncomplete
+            }
+            (403, Asked::Login(method)) => Self::LoginDenied(method),
+            (400, _) => Self::BadRequest,
+            _ => Self::Other,
+        }
+    }
+
+    /// What to tell the caller: kind, message and what to change.
+    fn say(self) -> (ErrorKind, &'static str, &'static str) {
+        use ErrorKind as K;
+        match self {
+            Self::Absent => {
+                (K::NotFound, "nothing is there", "check the path, the mount and the namespace")
+            }
+            Self::MountMissing => (
+                K::NotFound,
+                "nothing is mounted there",
+                "set `mount` to where the KV v2 engine is mounted, and `namespace` to where the mount is",
+            ),
+            Self::NamespaceMissing => (
+                K::NotFound,
+                "the namespace does not exist",
+                "correct `namespace`, or create the namespace",
+            ),
+            Self::NotKv2 => (
+                K::ConfigInvalid,
+                "the path does not fit a KV v2 engine",
+                "set `mount` to the mount of a KV v2 engine; raw paths of KV v2 have `data/` after the mount",
+            ),
+            Self::PathUnsupported => (
+                K::Unsupported,
+                "the engine at this mount does not know the operation",
+                "set `mount` to the mount of a KV v2 engine",
+            ),
+            Self::BadToken => (
+                K::Unauthenticated,
+                "the token is not valid, or no longer",
+                "set `auth` to a token or a login that this server and namespace accept",
+            ),
+            Self::Denied => (
+                K::PermissionDenied,
+                "the token's policies do not allow it",
+                "grant the capability on this path in a policy of the role or token",
+            ),
+            Self::CasMismatch => (
+                K::Conflict,
+                "somebody else wrote meanwhile",
+                "read the current version, then decide whether to write again",
+            ),
+            Self::CasRequired => (
+                K::InvalidArgument,
+                "the mount asks for check-and-set",
+                "send the version that the write is based on",
+            ),
+            Self::TooComplex => (
+                K::InvalidArgument,
+                "the request has more strings than the server accepts",
+                "store fewer keys in one secret, or raise `max_request_json_strings` of the listener",
+            ),
+            Self::TooLarge => (
+                K::InvalidArgument,
+                "the request is larger than the server accepts",
+                "store less in one secret, or raise `max_request_size` of the listener",
+            ),
+            Self::BadRequest => (
+                K::InvalidArgument,
+                "the server does not accept the request",
+                "check the path, the mount and its kind",
+            ),
+            Self::LoginDenied("kubernetes") => (
+                K::Unauthenticated,
+                "the login is denied",
+                "check `auth.mount` and `namespace`; then, on the server, that the auth method's kubernetes_host \
+                 is reachable, its token_reviewer_jwt may create TokenReviews, and the service-account token is valid there",
+            ),
+            Self::LoginDenied(_) => (
+                K::Unauthenticated,
+                "the login is denied",
+                "check `auth.mount` and `namespace`, and that the account is not locked out",
+            ),
+            Self::LoginRoleUnknown => (
+                K::Unauthenticated,
+                "the role does not exist",
+                "set `auth.role` to a role of the auth method, or create the role",
+            ),
+            Self::LoginSecretRefused => (
+                K::Unauthenticated,
+                "the role id or the secret id is not valid",
+                "check `auth.role_id` and `auth.secret_id`; a secret id may be used up or expired: issue a new one",
+            ),
+            Self::LoginSecretIncomplete => (
+                K::ConfigInvalid,
+                "the role id or the secret id is missing",
+                "set `auth.role_id` and `auth.secret_id`",
+            ),
+            Self::LoginAddressRefused => (
+                K::Unauthenticated,
+                "the role does not allow logins from this address",
+                "add the address to the role's bound CIDR blocks",
+            ),
+            Self::LoginNotConfigured => (
+                K::ConfigInvalid,
+                "the auth method is mounted and not configured",
+                "write the auth method's config on the server",
+            ),
+            Self::ServiceAccountNotBound => (
+                K::Unauthenticated,
+                "the role does not accept this service account",
+                "add the service account's name and namespace to the role's bound_service_account_names and \
+                 bound_service_account_namespaces",
+            ),
+            Self::ServiceAccountTokenExpired => (
+                K::Unauthenticated,
+                "the service-account token has expired",
+                "check that `auth.token_file` is a projected token that the kubelet refreshes, and the clocks",
+            ),
+            Self::ServiceAccountTokenRefused => (
+                K::Unauthenticated,
+                "the service-account token is not one that the role accepts",
+                "give the projected token the role's audience, and set `auth.audience` to it",
+            ),
+            Self::RateLimited => (
+                K::RateLimited,
+                "a rate limit quota is exceeded",
+                "slow down, or raise the quota at sys/quotas/rate-limit",
+            ),
+            Self::ReplicaBehind => (
+                K::Unavailable,
+                "the node has not caught up with the cluster yet",
+                "try again shortly",
+            ),
+            Self::Upgrading => (
+                K::Unavailable,
+                "the KV engine is being upgraded to version 2",
+                "try again shortly",
+            ),
+            Self::Sealed => {
+                (K::Unavailable, "the server is sealed or not initialised", "unseal the server")
+            }
+            Self::NamespaceSealed => {
+                (K::Unavailable, "the namespace is sealed", "unseal the namespace")
+            }
+            Self::NamespaceLocked => (
+                K::PermissionDenied,
+                "an administrator locked the namespace",
+                "unlock it at sys/namespaces/api-lock/unlock",
+            ),
+            Self::Redirected => (
+                K::Unavailable,
+                "the server points to another one, and redirects are not followed",
+                "set `address` to the active node or to a load balancer that knows it",
+            ),
+            Self::Other => {
+                (K::Unexpected, "the server could not answer", "look into the server's log")
+            }
+        }
+    }
+
+    /// The error that an answer amounts to.
+    pub(crate) fn error(self, answer: &HttpResponse) -> Error {
+        let (kind, message, hint) = self.say();
+        // Where the table knows no better, the status does.
+        let kind = match (self, answer.error_kind()) {
+            (Self::Other, Some(by_status)) => by_status,
+            _ => kind,
+        };
+        let error = Error::new(kind, message).with("status", answer.status).hint(hint);
+        let delay = pipe_http::retry_after(&answer.headers, std::time::SystemTime::now());
+        match delay {
+            Some(delay) => error.retry_in(delay.max(Duration::from_secs(1))),
+            None => error,
+        }
+    }
+}
+
+/// The error that an answer amounts to.
+pub(crate) fn refusal(answer: &HttpResponse, asked: Asked) -> Error {
+    Fault::of(answer, asked).error(answer)
+}
+
+/// The server's own texts: `errors`, and the warnings of answers that are no success.
+fn texts(body: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        #[serde(default)]
+        errors: Vec<String>,
+        #[serde(default)]
+        warnings: Option<Vec<String>>,
+    }
+    const LONGEST: usize = 4 << 10;
+    if body.len() > LONGEST {
+        return Vec::new();
+    }
+    serde_json::from_slice::<Refusal>(body)
+        .map(|refusal| {
+            let warnings = refusal.warnings.unwrap_or_default();
+            refusal.errors.into_iter().chain(warnings).collect()
+        })
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+use http::HeaderMap;
+use pipe_core::ErrorKind as K;
+
+use super::*;
+
+const KUBERNETES: Asked = Asked::Login("kubernetes");
+const APPROLE: Asked = Asked::Login("approle");
+const WORK: Asked = Asked::Work;
+
+/// What OpenBao 2.7.2 answers, word for word.
+const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
+    (404, r#"{"errors":[]}"#, WORK, Fault::Absent, K::NotFound),
+    (404, "", WORK, Fault::Absent, K::NotFound),
+    (
+        404,
+        r#"{"errors":["no handler for route \"nomount/data/foo\". route entry not found."]}"#,
+        WORK,
+        Fault::MountMissing,
+        K::NotFound,
+    ),
+    (404, r#"{"errors":["namespace not found"]}"#, WORK, Fault::NamespaceMissing, K::NotFound),
+    (
+        404,
+        r#"{"errors":["namespace not found"]}"#,
+        KUBERNETES,
+        Fault::NamespaceMissing,
+        K::NotFound,
+    ),
+    (
+        404,
+        r#"{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See the API docs"]}"#,
+        WORK,
+        Fault::NotKv2,
+        K::ConfigInvalid,
+    ),
+    (
+        405,
+        r#"{"errors":["1 error occurred:\n\t* unsupported operation\n\n"]}"#,
+        WORK,
+        Fault::PathUnsupported,
+        K::Unsupported,
+    ),
+    (
+        404,
+        r#"{"errors":["1 error occurred:\n\t* unsupported path\n\n"]}"#,
+        WORK,
+        Fault::PathUnsupported,
+        K::Unsupported,
+    ),
+    (403, r#"{"errors":["permission denied"]}"#, WORK, Fault::BadToken, K::Unauthenticated),
+    (403, r#"{"errors":["bad token"]}"#, WORK, Fault::BadToken, K::Unauthenticated),
+    (
+        403,
+        r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#,
+        WORK,
+        Fault::Denied,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["check-and-set parameter did not match the current version"]}"#,
+        WORK,
+        Fault::CasMismatch,
+        K::Conflict,
+    ),
+    (
+        400,
+        r#"{"errors":["check-and-set parameter required for this call"]}"#,
+        WORK,
+        Fault::CasRequired,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["refused JSON input due to high complexity: exceeded maximum number of strings"]}"#,
+        WORK,
+        Fault::TooComplex,
+        K::InvalidArgument,
+    ),
+    (
+        413,
+        r#"{"errors":["http: request body too large"]}"#,
+        WORK,
+        Fault::TooLarge,
+        K::InvalidArgument,
+    ),
+    (400, r#"{"errors":["no data provided"]}"#, WORK, Fault::BadRequest, K::InvalidArgument),
+    (
+        400,
+        r#"{"errors":["Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be unavailable for a brief period"]}"#,
+        WORK,
+        Fault::Upgrading,
+        K::Unavailable,
+    ),
+    (503, r#"{"errors":["Vault is sealed"]}"#, WORK, Fault::Sealed, K::Unavailable),
+    (503, r#"{"errors":["Vault is sealed"]}"#, KUBERNETES, Fault::Sealed, K::Unavailable),
+    (503, r#"{"errors":["namespace is sealed"]}"#, WORK, Fault::NamespaceSealed, K::Unavailable),
+    (
+        503,
+        r#"{"errors":["API access to this namespace has been locked by an administrator - \"team1/\" must be unlocked to gain access."]}"#,
+        WORK,
+        Fault::NamespaceLocked,
+        K::PermissionDenied,
+    ),
+    (
+        429,
+        r#"{"errors":["request path \"secret/data/a\": rate limit quota exceeded"]}"#,
+        WORK,
+        Fault::RateLimited,
+        K::RateLimited,
+    ),
+    (429, r#"{"errors":[]}"#, WORK, Fault::ReplicaBehind, K::Unavailable),
+    (
+        307,
+        "<a href=\"/v1/secret/data/x\">Temporary Redirect</a>.\n\n",
+        WORK,
+        Fault::Redirected,
+        K::Unavailable,
+    ),
+    (
+        400,
+        r#"{"errors":["invalid role name \"nosuch\""]}"#,
+        KUBERNETES,
+        Fault::LoginRoleUnknown,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["namespace not authorized"]}"#,
+        KUBERNETES,
+        Fault::ServiceAccountNotBound,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["service account name not authorized"]}"#,
+        KUBERNETES,
+        Fault::ServiceAccountNotBound,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["invalid expiration time (exp) claim: token is expired"]}"#,
+        KUBERNETES,
+        Fault::ServiceAccountTokenExpired,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["invalid audience (aud) claim: audience claim does not match any expected audience"]}"#,
+        KUBERNETES,
+        Fault::ServiceAccountTokenRefused,
+        K::Unauthenticated,
+    ),
+    (
+        500,
+        r#"{"errors":["could not load backend configuration"]}"#,
+        KUBERNETES,
+        Fault::LoginNotConfigured,
+        K::ConfigInvalid,
+    ),
+    (
+        403,
+        r#"{"errors":["permission denied"]}"#,
+        KUBERNETES,
+        Fault::LoginDenied("kubernetes"),
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["permission denied"]}"#,
+        APPROLE,
+        Fault::LoginDenied("approle"),
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["invalid role or secret ID"]}"#,
+        APPROLE,
+        Fault::LoginSecretRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["missing secret_id"]}"#,
+        APPROLE,
+        Fault::LoginSecretIncomplete,
+        K::ConfigInvalid,
+    ),
+    (
+        500,
+        r#"{"errors":["missing role_id"]}"#,
+        APPROLE,
+        Fault::LoginSecretIncomplete,
+        K::ConfigInvalid,
+    ),
+    (
+        400,
+        r#"{"errors":["source address \"127.0.0.1\" unauthorized by CIDR restrictions on the role: %!w(<nil>)"]}"#,
+        APPROLE,
+        Fault::LoginAddressRefused,
+        K::Unauthenticated,
+    ),
+    (502, "<html>bad gateway</html>", WORK, Fault::Other, K::Unavailable),
+    (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
+    (504, "", WORK, Fault::Other, K::Timeout),
+    (418, "", WORK, Fault::Other, K::Unexpected),
+];
+
+fn answer(status: u16, body: &str) -> HttpResponse {
+    HttpResponse::new(status, HeaderMap::new(), body)
+}
+
+#[test]
+fn every_known_refusal_has_its_meaning() {
+    for &(status, body, asked, fault, kind) in TABLE {
+        let answer = answer(status, body);
+        assert_eq!(Fault::of(&answer, asked), fault, "{status} {body}");
+        assert_eq!(fault.error(&answer).kind(), kind, "{status} {body}");
+    }
+}
+
+/// REQ 004-82.3
+#[test]
+fn every_meaning_has_a_hint_of_its_own() {
+    let faults: std::collections::HashSet<_> = TABLE.iter().map(|row| row.3).collect();
+    for fault in faults {
+        let error = fault.error(&answer(400, ""));
+        assert_ne!(error.hint_text(), Error::new(error.kind(), "x").hint_text(), "{fault:?}");
+    }
+}
+
+/// REQ 004-82.4
+#[test]
+fn nothing_that_the_server_says_is_repeated() {
+    for status in [400, 403, 404, 429, 500, 503] {
+        for asked in [WORK, KUBERNETES, APPROLE] {
+            let body = r#"{"errors":["hunter2 permission denied hunter2"],"warnings":["hunter2"]}"#;
+            let error = refusal(&answer(status, body), asked);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}
+
+/// Servers send `Retry-After: 0`, and at once is never late enough.
+#[test]
+fn a_wait_has_a_floor() {
+    let mut limited = answer(429, r#"{"errors":["rate limit quota exceeded"]}"#);
+    limited.headers.insert("retry-after", "0".parse().unwrap());
+    let error = refusal(&limited, WORK);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_body_that_is_no_json_or_endless_is_no_crash() {
+    for body in ["[", "null", "[]", r#"{"errors":null}"#, r#"{"errors":[1]}"#, &"x".repeat(1 << 20)]
+    {
+        assert_eq!(Fault::of(&answer(403, body), WORK), Fault::Other, "{}", &body[..1]);
+    }
+}

@@ -1,0 +1,386 @@
+//! The KV v2 engine: reading with version and metadata in one call, writing with check-and-set,
+//! soft delete, listing page by page.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use pipe_core::secrets::{Change, ListQuery, Secret, SecretVersion, WriteOutcome};
+use pipe_core::{Error, ErrorKind, Namespace, Result, SecretData, SecretName, SecretRef};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use vaultrs::api::kv2::requests::{
+    DeleteLatestSecretVersionRequest, ReadSecretMetadataRequest, ReadSecretRequest,
+};
+use zeroize::Zeroizing;
+
+use crate::client::{Client, Policy};
+use crate::error::{Asked, Fault};
+use crate::transport::{Answer, Call};
+use crate::value::{Outgoing, incoming};
+
+/// How often a write is tried again when others write the same secret.
+const WRITE_ATTEMPTS: u32 = 10;
+
+/// A KV v2 engine.
+#[derive(Debug)]
+pub(crate) struct Kv {
+    mount: SecretName,
+    page_size: u32,
+}
+
+/// What a read found.
+enum Found {
+    Secret(Secret),
+    /// Nothing, or nothing any more: then with the version of the delete.
+    Nothing {
+        last: u64,
+    },
+}
+
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    data: Option<BTreeMap<String, &'a RawValue>>,
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    created_time: String,
+    version: u64,
+}
+
+/// The part of a secret's metadata that tells whether it can be read.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    current_version: u64,
+    #[serde(default)]
+    versions: BTreeMap<String, VersionState>,
+}
+
+#[derive(Deserialize)]
+struct VersionState {
+    deletion_time: String,
+    destroyed: bool,
+}
+
+impl Metadata {
+    fn is_readable(&self) -> bool {
+        self.versions.get(&self.current_version.to_string()).is_some_and(|version| {
+            // A time in the future is a planned delete.
+            let deleted = time(&version.deletion_time).is_some_and(|at| at <= SystemTime::now());
+            !version.destroyed && !deleted
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    keys: Vec<String>,
+    #[serde(default)]
+    key_info: BTreeMap<String, Metadata>,
+}
+
+impl Kv {
+    pub(crate) fn new(mount: SecretName, page_size: u32) -> Self {
+        Self { mount, page_size }
+    }
+
+    fn path(&self, kind: &str, name: &str) -> String {
+        format!("{}/{kind}/{name}", self.mount)
+    }
+
+    pub(crate) async fn get(&self, client: &Client, secret: &SecretRef) -> Result<Option<Secret>> {
+        match self.read(client, secret).await? {
+            Found::Secret(secret) => Ok(Some(secret)),
+            Found::Nothing { .. } => Ok(None),
+        }
+    }
+
+    async fn read(&self, client: &Client, secret: &SecretRef) -> Result<Found> {
+        let request = || ReadSecretRequest {
+            mount: self.mount.to_string(),
+            path: secret.name.to_string(),
+            version: secret.version.map(SecretVersion::number),
+        };
+        let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
+        if answer.0.error_kind().is_none() {
+            let stored = answer.parse::<Stored<'_>>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+            let found = Secret::new(stored.data.as_ref().map(incoming).unwrap_or_default());
+            let found = found.with_version(SecretVersion::new(stored.metadata.version));
+            return Ok(Found::Secret(match time(&stored.metadata.created_time) {
+                Some(at) => found.with_written_at(at),
+                None => found,
+            }));
+        }
+        match Fault::of(&answer.0, Asked::Work) {
+            // A deleted or destroyed version is told apart by its metadata.
+            Fault::Absent => {
+                let deleted = answer.parse::<Stored<'_>>().ok().and_then(|answer| answer.data);
+                Ok(Found::Nothing { last: deleted.map_or(0, |stored| stored.metadata.version) })
+            }
+            fault => Err(self.fault(client, fault, &answer, "data", &secret.name, "read")),
+        }
+    }
+
+    /// Writes what is not there yet, based on the version that was just read, so that nobody's
+    /// write is lost unseen.
+    pub(crate) async fn create(
+        &self,
+        client: &Client,
+        secret: &SecretRef,
+        data: &SecretData,
+    ) -> Result<WriteOutcome> {
+        let mut attempt = 0;
+        loop {
+            let (change, based_on) = match self.read(client, secret).await? {
+                Found::Secret(stored) => {
+                    let version = stored.version.unwrap_or(SecretVersion::new(0));
+                    if stored.data == *data {
+                        return Ok(WriteOutcome::new(Change::Unchanged).with_version(version));
+                    }
+                    (Change::Updated, version.number())
+                }
+                Found::Nothing { last } => (Change::Created, last),
+            };
+            let answer = self.write(client, secret, data, based_on).await?;
+            if answer.0.error_kind().is_none() {
+                let version =
+                    answer.parse::<Version>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+                let version = SecretVersion::new(version.version);
+                return Ok(WriteOutcome::new(change).with_version(version));
+            }
+            match Fault::of(&answer.0, Asked::Work) {
+                Fault::CasMismatch if attempt < WRITE_ATTEMPTS => {
+                    attempt += 1;
+                    let longest = 5_u64 << attempt.min(5);
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+                }
+                fault => {
+                    let error = self.fault(
+                        client,
+                        fault,
+                        &answer,
+                        "data",
+                        &secret.name,
+                        "create` and `update",
+                    );
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        client: &Client,
+        secret: &SecretRef,
+        data: &SecretData,
+        based_on: u64,
+    ) -> Result<Answer> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            data: Outgoing<'a>,
+            options: Options,
+        }
+        #[derive(Serialize)]
+        struct Options {
+            cas: u64,
+        }
+        // Room for most secrets at once: growing would leave copies behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(data.size() * 2 + data.len() * 64 + 1024));
+        let content = Body { data: Outgoing(data), options: Options { cas: based_on } };
+        serde_json::to_writer(&mut *body, &content).map_err(|_| {
+            Error::new(ErrorKind::InvalidArgument, "the secret cannot be written as JSON")
+        })?;
+        let call = Call::post(self.path("data", secret.name.as_str()), body);
+        client.send(secret.namespace.as_ref(), Policy::Reconsider, || call.clone()).await
+    }
+
+    /// Soft delete of the current version; older ones stay readable by their number.
+    pub(crate) async fn delete(&self, client: &Client, secret: &SecretRef) -> Result<bool> {
+        if let Found::Nothing { .. } = self.read(client, secret).await? {
+            return Ok(false);
+        }
+        let request = || DeleteLatestSecretVersionRequest {
+            mount: self.mount.to_string(),
+            path: secret.name.to_string(),
+        };
+        let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
+        match answer.0.error_kind() {
+            None => Ok(true),
+            Some(_) => {
+                let fault = Fault::of(&answer.0, Asked::Work);
+                Err(self.fault(client, fault, &answer, "data", &secret.name, "delete"))
+            }
+        }
+    }
+
+    /// Walks through all folders. What was deleted, and names that no [`SecretName`] can be, are
+    /// left out: neither can be read.
+    pub(crate) async fn list(&self, client: &Client, query: &ListQuery) -> Result<Vec<SecretRef>> {
+        let mut found = Vec::new();
+        let mut folders = vec![query.prefix.as_ref().map(|p| format!("{p}/")).unwrap_or_default()];
+        // Folders that hold nothing readable must not make this endless.
+        let mut budget = query.limit.saturating_add(10_000);
+        while let Some(folder) = folders.pop() {
+            budget = budget.checked_sub(1).ok_or_else(|| query.too_many())?;
+            let mut after = String::new();
+            loop {
+                let page = self.page(client, query.namespace.as_ref(), &folder, &after).await?;
+                let Some(last) = page.last().map(|(name, _)| name.clone()) else { break };
+                // A server that ignores `after` would never come to an end.
+                if last <= after {
+                    return Err(Error::new(ErrorKind::Unexpected, "the server repeats a page"));
+                }
+                after = last;
+                for (name, readable) in page {
+                    let path = format!("{folder}{name}");
+                    if name.ends_with('/') {
+                        folders.push(path);
+                    } else if readable {
+                        match SecretName::new(&path) {
+                            Ok(name) => found.push(refer(name, query.namespace.as_ref())),
+                            Err(_) => tracing::debug!(folder, "a name cannot be addressed"),
+                        }
+                    }
+                    if found.len() > query.limit || folders.len() > budget {
+                        return Err(query.too_many());
+                    }
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The names after `after` in a folder, sorted, and whether each can be read; empty at the
+    /// end. Whether a page is the last one does not show in its length: a policy may cut it.
+    async fn page(
+        &self,
+        client: &Client,
+        namespace: Option<&Namespace>,
+        folder: &str,
+        after: &str,
+    ) -> Result<Vec<(String, bool)>> {
+        // One call tells the names and their state, where a policy allows it and the server can.
+        let detailed = self.fetch(client, namespace, "detailed-metadata", folder, after).await?;
+        if let Ok(page) = detailed {
+            let readable = |name: &String| {
+                name.ends_with('/') || page.key_info.get(name).is_some_and(Metadata::is_readable)
+            };
+            return Ok(sorted(page.keys.iter().map(|name| (name.clone(), readable(name)))));
+        }
+        let page = match self.fetch(client, namespace, "metadata", folder, after).await? {
+            Ok(page) => page,
+            Err((fault, answer)) => {
+                return Err(self.fault(client, fault, &answer, "metadata", &folder, "list"));
+            }
+        };
+        let mut names = Vec::with_capacity(page.keys.len());
+        for name in page.keys {
+            let readable = name.ends_with('/') || {
+                let path = format!("{folder}{name}");
+                SecretName::new(&path).is_ok() && self.is_readable(client, namespace, &path).await?
+            };
+            names.push((name, readable));
+        }
+        Ok(sorted(names.into_iter()))
+    }
+
+    async fn fetch(
+        &self,
+        client: &Client,
+        namespace: Option<&Namespace>,
+        kind: &str,
+        folder: &str,
+        after: &str,
+    ) -> Result<Result<Page, (Fault, Answer)>> {
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("after", after)
+            .append_pair("limit", &self.page_size.to_string())
+            .finish();
+        let call = Call::list(self.path(kind, folder), query);
+        // A detailed list is often not allowed; that is no reason for another login.
+        let policy = if kind == "metadata" { Policy::Reconsider } else { Policy::Accept };
+        let answer = client.send(namespace, policy, || call.clone()).await?;
+        if answer.0.error_kind().is_none() {
+            let page = answer.parse::<Page>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+            return Ok(Ok(page));
+        }
+        match Fault::of(&answer.0, Asked::Work) {
+            Fault::Absent => Ok(Ok(Page { keys: Vec::new(), key_info: BTreeMap::new() })),
+            fault @ (Fault::Denied | Fault::PathUnsupported | Fault::BadRequest) => {
+                Ok(Err((fault, answer)))
+            }
+            fault => Err(self.fault(client, fault, &answer, kind, &folder, "list")),
+        }
+    }
+
+    async fn is_readable(
+        &self,
+        client: &Client,
+        namespace: Option<&Namespace>,
+        name: &str,
+    ) -> Result<bool> {
+        let request =
+            || ReadSecretMetadataRequest { mount: self.mount.to_string(), path: name.to_owned() };
+        let answer = client.send(namespace, Policy::Reconsider, request).await?;
+        if answer.0.error_kind().is_none() {
+            let metadata = answer.parse::<Metadata>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+            return Ok(metadata.is_readable());
+        }
+        match Fault::of(&answer.0, Asked::Work) {
+            Fault::Absent => Ok(false),
+            fault => Err(self.fault(client, fault, &answer, "metadata", &name, "read")),
+        }
+    }
+
+    /// The error, with the path and, for a denial, the policy that would have allowed it.
+    fn fault(
+        &self,
+        client: &Client,
+        fault: Fault,
+        answer: &Answer,
+        kind: &str,
+        name: &dyn std::fmt::Display,
+        capability: &str,
+    ) -> Error {
+        let path = self.path(kind, &name.to_string());
+        let mut error = fault.error(&answer.0);
+        if fault == Fault::Denied {
+            error = error.hint(format!(
+                "grant `{capability}` on \"{path}\" in a policy of {}",
+                client.identity()
+            ));
+        }
+        error.with("path", path)
+    }
+}
+
+fn refer(name: SecretName, namespace: Option<&Namespace>) -> SecretRef {
+    let secret = SecretRef::from(name);
+    match namespace {
+        Some(namespace) => secret.with_namespace(namespace.clone()),
+        None => secret,
+    }
+}
+
+fn sorted(names: impl Iterator<Item = (String, bool)>) -> Vec<(String, bool)> {
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    humantime::parse_rfc3339(text).ok()
+}
+
+fn not_kv2(error: Error) -> Error {
+    error.hint("set `mount` to the mount of a KV v2 engine")
+}
+
+fn no_data() -> Error {
+    not_kv2(Error::new(ErrorKind::Unexpected, "the answer holds no data"))
+}

@@ -1,0 +1,217 @@
+//! Logging in, renewing and giving back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use pipe_core::{Error, ErrorKind, Namespace, Result, SecretReader, SecretSource, SecretValue};
+use serde::Deserialize;
+use serde::Serialize;
+use vaultrs::api::AuthInfo;
+use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
+use zeroize::Zeroizing;
+
+use crate::config::{AppRoleAuth, Auth, KubernetesAuth};
+use crate::error::{Asked, Fault, refusal};
+use crate::session::{Granted, Login};
+use crate::transport::{Answer, Call, Headers, Transport};
+
+/// The configured login, with its secrets read anew each time.
+pub(crate) struct ServerLogin {
+    transport: Transport,
+    /// The namespace of the auth method, and so of the token.
+    headers: Headers,
+    method: Method,
+}
+
+enum Method {
+    Token(SecretReader),
+    Kubernetes { auth: KubernetesAuth, token: SecretReader },
+    AppRole { auth: AppRoleAuth, role_id: SecretReader, secret_id: SecretReader },
+}
+
+impl ServerLogin {
+    pub(crate) fn new(transport: Transport, namespace: Option<&Namespace>, auth: &Auth) -> Self {
+        let method = match auth.clone() {
+            Auth::Token(auth) => Method::Token(auth.token.reader()),
+            Auth::Kubernetes(auth) => {
+                let token = SecretSource::file(&auth.token_file).reader();
+                Method::Kubernetes { auth, token }
+            }
+            Auth::AppRole(auth) => Method::AppRole {
+                role_id: auth.role_id.reader(),
+                secret_id: auth.secret_id.reader(),
+                auth,
+            },
+        };
+        Self { transport, headers: Headers::in_namespace(namespace), method }
+    }
+
+    /// Posts the credentials. They are wiped after the request, which vaultrs' own login requests
+    /// would not do.
+    async fn post(
+        &self,
+        method: &'static str,
+        mount: &str,
+        credentials: &impl Serialize,
+    ) -> Result<Granted> {
+        let mut body = Zeroizing::new(Vec::with_capacity(8 << 10));
+        serde_json::to_writer(&mut *body, credentials).map_err(|_| {
+            Error::new(ErrorKind::ConfigInvalid, "the credentials cannot be written as JSON")
+        })?;
+        let path = format!("auth/{}/login", mount.trim_matches('/'));
+        let answer = self.transport.send(Call::post(path, body), &self.headers).await?;
+        granted(&answer, Asked::Login(method))
+            .map_err(|error| error.with("auth", method).with("auth_mount", mount))
+    }
+}
+
+#[async_trait]
+impl Login for ServerLogin {
+    async fn login(&self) -> Result<Granted> {
+        match &self.method {
+            Method::Token(reader) => {
+                let token = reader.read().await?;
+                Ok(Granted { token, lifetime: None, renewable: false, ours: false })
+            }
+            Method::Kubernetes { auth, token } => {
+                let jwt = token.read().await?;
+                if let Some(audience) = &auth.audience {
+                    check_audience(&jwt, audience)?;
+                }
+                #[derive(Serialize)]
+                struct Credentials<'a> {
+                    role: &'a str,
+                    jwt: &'a str,
+                }
+                let jwt = text(&jwt, "auth.token_file")?;
+                let credentials = Credentials { role: &auth.role, jwt };
+                let login = self.post("kubernetes", &auth.mount, &credentials).await;
+                login.map_err(|error| error.with("role", &auth.role))
+            }
+            Method::AppRole { auth, role_id, secret_id } => {
+                #[derive(Serialize)]
+                struct Credentials<'a> {
+                    role_id: &'a str,
+                    secret_id: &'a str,
+                }
+                let (role_id, secret_id) = (role_id.read().await?, secret_id.read().await?);
+                let credentials = Credentials {
+                    role_id: text(&role_id, "auth.role_id")?,
+                    secret_id: text(&secret_id, "auth.secret_id")?,
+                };
+                self.post("approle", &auth.mount, &credentials).await
+            }
+        }
+    }
+
+    async fn renew(&self, token: &HeaderValue) -> Result<Granted> {
+        let headers = self.headers.clone().with_token(token.clone());
+        let answer =
+            self.transport.send(RenewTokenSelfRequest { increment: None }, &headers).await?;
+        granted(&answer, Asked::Work)
+    }
+
+    async fn revoke(&self, token: &HeaderValue) -> Result<()> {
+        let headers = self.headers.clone().with_token(token.clone());
+        let answer = self.transport.send(RevokeTokenSelfRequest {}, &headers).await?;
+        match answer.0.error_kind() {
+            // A token that the server no longer knows has been given back.
+            Some(_) if Fault::of(&answer.0, Asked::Work) == Fault::BadToken => Ok(()),
+            Some(_) => Err(refusal(&answer.0, Asked::Work)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn granted(answer: &Answer, asked: Asked) -> Result<Granted> {
+    if answer.0.error_kind().is_some() {
+        return Err(refusal(&answer.0, asked));
+    }
+    let auth: AuthInfo = answer.parse::<serde::de::IgnoredAny>()?.auth.ok_or_else(|| {
+        Error::new(ErrorKind::Unexpected, "the login's answer holds no token")
+            .hint("check that `auth.mount` is the mount of an auth method of the configured kind")
+    })?;
+    Ok(Granted {
+        token: auth.client_token.into(),
+        lifetime: (auth.lease_duration > 0).then(|| Duration::from_secs(auth.lease_duration)),
+        renewable: auth.renewable,
+        ours: true,
+    })
+}
+
+fn text<'a>(secret: &'a SecretValue, setting: &'static str) -> Result<&'a str> {
+    secret.expose_str().ok_or_else(|| {
+        Error::new(ErrorKind::ConfigInvalid, "the credential is not text").with("setting", setting)
+    })
+}
+
+/// Refuses to send a token to a server that it was not meant for. Whether the token is genuine is
+/// the server's to say.
+fn check_audience(jwt: &SecretValue, audience: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Claims {
+        #[serde(default)]
+        aud: Audience,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Many(Vec<String>),
+    }
+    impl Default for Audience {
+        fn default() -> Self {
+            Self::Many(Vec::new())
+        }
+    }
+    let claims = jwt
+        .expose_str()
+        .and_then(|jwt| jwt.split('.').nth(1))
+        .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok())
+        .and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+    let meant_for = match claims {
+        Some(Claims { aud: Audience::One(one) }) => vec![one],
+        Some(Claims { aud: Audience::Many(many) }) => many,
+        None => {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "the token file holds no JWT")
+                .hint("set `auth.token_file` to a service-account token"));
+        }
+    };
+    if meant_for.iter().any(|other| other == audience) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::ConfigInvalid,
+        "the service-account token is meant for somebody else",
+    )
+    .with("expected", audience)
+    .with("found", meant_for.join(" "))
+    .hint("project a token with the audience `auth.audience`, and set `auth.token_file` to it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(payload: &str) -> SecretValue {
+        format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload)).into()
+    }
+
+    #[test]
+    fn a_token_for_somebody_else_is_not_sent() {
+        for payload in [r#"{"aud":"openbao"}"#, r#"{"aud":["a","openbao"]}"#] {
+            assert!(check_audience(&jwt(payload), "openbao").is_ok(), "{payload}");
+        }
+        for payload in [r#"{"aud":"kubernetes"}"#, r#"{"aud":[]}"#, "{}"] {
+            let error = check_audience(&jwt(payload), "openbao").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{payload}");
+        }
+        for text in ["", "x", "a.b.c", "e30.e30"] {
+            let error = check_audience(&text.into(), "openbao").unwrap_err();
+            assert!(!error.to_string().contains("e30"), "{error}");
+        }
+    }
+}

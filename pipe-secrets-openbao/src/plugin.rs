@@ -1,0 +1,165 @@
+//! The trait implementation, thin.
+
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pipe_core::secrets::{ListQuery, Secret, SecretsCapabilities, WriteOutcome};
+use pipe_core::{Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::client::Client;
+use crate::config::OpenBaoConfig;
+use crate::kv::Kv;
+use crate::raw::{self, ReadSecret};
+use crate::transport::Transport;
+
+/// OpenBao refuses requests of more than 1,000 strings: with check-and-set, 498 pairs fit.
+const MAX_KEYS: usize = 498;
+/// In base64 still below the 1 MiB that an entry of raft storage may have.
+const MAX_SECRET_BYTES: usize = 512 << 10;
+
+/// OpenBao as a [`SecretsPlugin`]. Clones share the login.
+#[derive(Clone)]
+pub struct OpenBao(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    client: Client,
+    kv: Kv,
+    timeout: Duration,
+    /// Writers of one secret in this process take turns: the check-and-set of each would else fail
+    /// all others. Writers elsewhere are met by trying again.
+    turns: [Mutex<()>; 64],
+}
+
+impl OpenBao {
+    /// A plugin for this server. It does not talk to the server yet: a server that is down or
+    /// sealed is met by the first call.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming all settings that are wrong.
+    pub fn new(config: OpenBaoConfig) -> Result<Self> {
+        let checked = config.check().map_err(|error| error.at(&config.name, "new"))?;
+        let client = Client::new(Transport::new(checked.http), checked.namespace, &config.auth);
+        Ok(Self(Arc::new(Inner {
+            kv: Kv::new(checked.mount, config.page_size),
+            client,
+            timeout: config.http.timeout,
+            turns: std::array::from_fn(|_| Mutex::new(())),
+            name: config.name,
+        })))
+    }
+
+    /// Reads any path of the server, such as `secret/data/apps/db` or `kv1/apps/db`, in the
+    /// plugin's namespace; `None` when nothing is there.
+    ///
+    /// A KV v2 answer is unwrapped to its data and version. Reading a path that makes credentials
+    /// makes them: the lease is in the answer, and ends by itself unless it is renewed.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a path that leaves its folder, and as for
+    /// [`get_secret`](SecretsPlugin::get_secret).
+    pub async fn read_secret(&self, path: &str) -> Result<Option<ReadSecret>> {
+        raw::read(&self.0.client, path).await.map_err(|error| self.locate(error, "read_secret"))
+    }
+
+    fn locate(&self, error: Error, operation: &'static str) -> Error {
+        error.at(&self.0.name, operation)
+    }
+
+    async fn turn(&self, secret: &SecretRef) -> Result<MutexGuard<'_, ()>> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(secret);
+        let turns = &self.0.turns;
+        let turn = turns[usize::try_from(hash % turns.len() as u64).unwrap_or(0)].lock();
+        tokio::time::timeout(self.0.timeout, turn).await.map_err(|_| {
+            Error::new(ErrorKind::Timeout, "other writers of the secret take too long")
+                .with("secret", secret)
+                .hint("write less often, or raise `http.timeout`")
+        })
+    }
+
+    async fn create(&self, secret: &SecretRef, data: &SecretData) -> Result<WriteOutcome> {
+        current_only(secret)?;
+        self.capabilities().check(data)?;
+        let _turn = self.turn(secret).await?;
+        self.0.kv.create(&self.0.client, secret, data).await
+    }
+
+    async fn delete(&self, secret: &SecretRef) -> Result<bool> {
+        current_only(secret)?;
+        let _turn = self.turn(secret).await?;
+        self.0.kv.delete(&self.0.client, secret).await
+    }
+}
+
+fn current_only(secret: &SecretRef) -> Result<()> {
+    match secret.version {
+        None => Ok(()),
+        Some(_) => Err(Error::new(ErrorKind::InvalidArgument, "an old version cannot be changed")
+            .with("secret", secret)
+            .hint("leave the version out of the reference")),
+    }
+}
+
+impl fmt::Debug for OpenBao {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenBao")
+            .field("name", &self.0.name)
+            .field("client", &self.0.client)
+            .field("kv", &self.0.kv)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Plugin for OpenBao {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn health(&self) -> Health {
+        crate::health::check(&self.0.client).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.client.session.close().await.map_err(|error| self.locate(error, "close"))
+    }
+}
+
+#[async_trait]
+impl SecretsPlugin for OpenBao {
+    fn capabilities(&self) -> SecretsCapabilities {
+        SecretsCapabilities::READ_ONLY
+            .with_write()
+            .with_delete()
+            .with_list()
+            .with_versions()
+            .with_namespaces()
+            .with_hierarchy()
+            .with_binary()
+            .with_limits(MAX_SECRET_BYTES, MAX_KEYS)
+    }
+
+    async fn get_secret(&self, secret: &SecretRef) -> Result<Option<Secret>> {
+        let found = self.0.kv.get(&self.0.client, secret).await;
+        found.map_err(|error| self.locate(error.with("secret", secret), "get_secret"))
+    }
+
+    async fn create_secret(&self, secret: &SecretRef, data: SecretData) -> Result<WriteOutcome> {
+        let outcome = self.create(secret, &data).await;
+        outcome.map_err(|error| self.locate(error.with("secret", secret), "create_secret"))
+    }
+
+    async fn delete_secret(&self, secret: &SecretRef) -> Result<bool> {
+        let deleted = self.delete(secret).await;
+        deleted.map_err(|error| self.locate(error.with("secret", secret), "delete_secret"))
+    }
+
+    async fn list_secrets(&self, query: &ListQuery) -> Result<Vec<SecretRef>> {
+        let found = self.0.kv.list(&self.0.client, query).await;
+        found.map_err(|error| self.locate(error, "list_secrets"))
+    }
+}

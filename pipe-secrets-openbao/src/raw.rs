@@ -1,0 +1,95 @@
+//! Reading a path as it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pipe_core::secrets::{Secret, SecretVersion};
+use pipe_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::client::{Client, Policy};
+use crate::error::{Asked, Fault};
+use crate::transport::Call;
+use crate::value::incoming;
+
+/// What [`OpenBao::read_secret`](crate::OpenBao::read_secret) found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadSecret {
+    /// The data and, from KV v2, its version.
+    pub secret: Secret,
+    /// How long the secret holds, when the server made it for us.
+    pub lease: Option<Lease>,
+}
+
+/// The server's promise of how long a secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lease {
+    /// What the server calls it, for `sys/leases/renew` and `sys/leases/revoke`.
+    pub id: String,
+    /// How long it holds from now.
+    pub duration: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+}
+
+/// The form of a KV v2 answer, and of nothing else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Versioned<'a> {
+    #[serde(borrow)]
+    data: Option<BTreeMap<String, &'a RawValue>>,
+    metadata: VersionMetadata,
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "the fields are what tells a KV v2 answer from others")]
+struct VersionMetadata {
+    created_time: String,
+    deletion_time: String,
+    destroyed: bool,
+    version: u64,
+}
+
+pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecret>> {
+    let path = path.strip_prefix("v1/").unwrap_or(path).trim_matches('/');
+    if path.is_empty()
+        || path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        || path.contains(char::is_control)
+    {
+        return Err(Error::new(ErrorKind::InvalidArgument, "not a path of the server")
+            .with("path", path)
+            .hint("use the mount and the path below it, without empty, `.` or `..` parts"));
+    }
+    let call = Call::get(path);
+    let answer = client.send(None, Policy::Reconsider, || call.clone()).await?;
+    if answer.0.error_kind().is_some() {
+        return match Fault::of(&answer.0, Asked::Work) {
+            Fault::Absent => Ok(None),
+            fault => Err(fault.error(&answer.0).with("path", path)),
+        };
+    }
+    let parsed = answer.parse::<&RawValue>()?;
+    let data = parsed.data.map_or("null", RawValue::get);
+    let secret = match serde_json::from_str::<Versioned<'_>>(data) {
+        Ok(versioned) => Secret::new(versioned.data.as_ref().map(incoming).unwrap_or_default())
+            .with_version(SecretVersion::new(versioned.metadata.version)),
+        Err(_) => {
+            let plain = serde_json::from_str::<Option<BTreeMap<String, &RawValue>>>(data);
+            let plain = plain.map_err(|_| {
+                Error::new(ErrorKind::Unexpected, "the answer's data is not a map")
+                    .with("path", path)
+                    .hint("read a path that holds keys and values")
+            })?;
+            Secret::new(plain.as_ref().map(incoming).unwrap_or_default())
+        }
+    };
+    let lease = (!parsed.lease_id.is_empty()).then(|| Lease {
+        id: parsed.lease_id,
+        duration: Duration::from_secs(parsed.lease_duration.into()),
+        renewable: parsed.renewable,
+    });
+    Ok(Some(ReadSecret { secret, lease }))
+}

@@ -1,0 +1,370 @@
+//! The token that we work with: obtained once for all who wait, renewed in time, replaced when the
+//! server no longer takes it, and given back in the end.
+
+use std::fmt;
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use http::HeaderValue;
+use pipe_core::{Error, ErrorKind, Result, SecretValue};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::transport::token_header;
+
+/// After a failed login, callers get the same failure for this long instead of a login each.
+const LOGIN_COOLDOWN: Duration = Duration::from_secs(1);
+/// A denial may be cured by a login that picks up new policies; it is tried this often at most.
+const POLICY_COOLDOWN: Duration = Duration::from_secs(60);
+/// How long calls may still be under way with a token that was replaced.
+const RETIREMENT: Duration = Duration::from_secs(60);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// What a login or a renewal gave us.
+#[derive(Clone)]
+pub(crate) struct Granted {
+    pub(crate) token: SecretValue,
+    /// How long it lives; `None` when that is not known or for ever.
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) renewable: bool,
+    /// Whether we obtained it, and so have to give it back.
+    pub(crate) ours: bool,
+}
+
+/// The ways to a token.
+#[async_trait]
+pub(crate) trait Login: Send + Sync + 'static {
+    async fn login(&self) -> Result<Granted>;
+    async fn renew(&self, token: &HeaderValue) -> Result<Granted>;
+    async fn revoke(&self, token: &HeaderValue) -> Result<()>;
+}
+
+/// A token in use.
+pub(crate) struct Token {
+    header: HeaderValue,
+    value: SecretValue,
+    expires_at: Option<Instant>,
+    renew_at: Option<Instant>,
+    renewable: bool,
+    ours: bool,
+    /// The life that the login gave; when renewals give far less, the maximum is near.
+    granted: Option<Duration>,
+    /// Counts logins: a renewed token is the same token.
+    login: u64,
+}
+
+impl Token {
+    fn new(granted: Granted, login: u64, original: Option<Duration>) -> Result<Self> {
+        let header = token_header(granted.token.expose())?;
+        let now = Instant::now();
+        // A few per cent early, so that a fleet that started together does not renew together.
+        let early = 1.0 - 0.05 * fastrand::f64();
+        let renew_after = granted.lifetime.map(|life| (life * 2 / 3).mul_f64(early));
+        Ok(Self {
+            header,
+            value: granted.token,
+            expires_at: granted.lifetime.and_then(|life| now.checked_add(life)),
+            renew_at: renew_after.and_then(|after| now.checked_add(after)),
+            renewable: granted.renewable,
+            ours: granted.ours,
+            granted: original.or(granted.lifetime),
+            login,
+        })
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires_at.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Whether a renewal gave so little that the token's maximum life is near.
+    fn is_near_its_maximum(&self) -> bool {
+        let left = self.expires_at.map(|end| end.saturating_duration_since(Instant::now()));
+        left.zip(self.granted).is_some_and(|(left, granted)| left < granted / 2)
+    }
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Arc<Token>>>>;
+
+/// Hands out the token. Its tasks end when it is dropped.
+pub(crate) struct Session<L: Login>(Arc<Inner<L>>);
+
+struct Inner<L> {
+    login: L,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Arc<Token>>,
+    /// The login that is under way, which everybody waits for.
+    flight: Option<Flight>,
+    failed: Option<(Instant, Error)>,
+    logins: u64,
+    policy_login_at: Option<Instant>,
+    keeper: Option<Task>,
+    closed: bool,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<L: Login> Session<L> {
+    pub(crate) fn new(login: L) -> Self {
+        Self(Arc::new(Inner { login, state: Mutex::default() }))
+    }
+
+    /// The token, after a login when there is none.
+    pub(crate) async fn token(&self) -> Result<Arc<Token>> {
+        self.0.obtain(None).await
+    }
+
+    /// Another token than this one, which the server refused.
+    pub(crate) async fn replace(&self, refused: &Token) -> Result<Arc<Token>> {
+        let token = self.0.obtain(Some(refused.login)).await?;
+        if !token.ours && token.value == refused.value {
+            // Reading the same token again would not make it valid.
+            self.0.forget(token.login);
+            return Err(Error::new(ErrorKind::Unauthenticated, "the server refuses the token")
+                .hint("set `auth` to a token that is valid on this server and in this namespace"));
+        }
+        Ok(token)
+    }
+
+    /// Another token because this one may not do something, now and then: its role may have been
+    /// given new policies. `None` when it is not worth trying.
+    pub(crate) async fn reconsider(&self, denied: &Token) -> Option<Arc<Token>> {
+        {
+            let mut state = self.0.state();
+            let recently = state.policy_login_at.is_some_and(|at| at.elapsed() < POLICY_COOLDOWN);
+            let replaced = state.current.as_ref().is_some_and(|token| token.login > denied.login);
+            if !denied.ours || recently && !replaced {
+                return None;
+            }
+            if !replaced {
+                state.policy_login_at = Some(Instant::now());
+            }
+        }
+        let before = self.0.state().current.clone();
+        let token = self.0.obtain(Some(denied.login)).await.ok()?;
+        if let Some(before) = before.filter(|before| before.login == denied.login) {
+            self.retire(before);
+        }
+        Some(token)
+    }
+
+    /// Gives a replaced token back once nobody can be using it.
+    fn retire(&self, token: Arc<Token>) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            sleep(RETIREMENT).await;
+            if let Some(inner) = inner.upgrade() {
+                drop(inner.login.revoke(&token.header).await);
+            }
+        });
+    }
+
+    /// Gives the token back when it is ours. No call works afterwards.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let (token, flight) = {
+            let mut state = self.0.state();
+            state.closed = true;
+            state.keeper = None;
+            (state.current.take(), state.flight.take())
+        };
+        // A login that is under way sees that we closed, and gives its token back itself.
+        drop(flight);
+        match token.filter(|token| token.ours && !token.has_expired()) {
+            Some(token) => self.0.login.revoke(&token.header).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<L> Inner<L> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L: Login> Inner<L> {
+    /// The current token unless it is the one of login `refused`, else that of a login which all
+    /// who ask share, and which goes on when one of them goes away.
+    fn obtain(self: &Arc<Self>, refused: Option<u64>) -> BoxFuture<'static, Result<Arc<Token>>> {
+        let mut state = self.state();
+        if state.closed {
+            return ready(Err(closed())).boxed();
+        }
+        if let Some(token) = &state.current
+            && refused.is_none_or(|login| token.login > login)
+            && !token.has_expired()
+        {
+            return ready(Ok(Arc::clone(token))).boxed();
+        }
+        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.peek().is_none()) {
+            return flight.clone().boxed();
+        }
+        if let Some((at, error)) = &state.failed
+            && at.elapsed() < LOGIN_COOLDOWN
+        {
+            return ready(Err(error.clone())).boxed();
+        }
+        let task = tokio::spawn(Arc::clone(self).log_in());
+        let flight = async move {
+            task.await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unavailable, "the login ended with its runtime"))
+            })
+        };
+        let flight = flight.boxed().shared();
+        state.flight = Some(flight.clone());
+        flight.boxed()
+    }
+
+    async fn log_in(self: Arc<Self>) -> Result<Arc<Token>> {
+        let granted = self.login.login().await;
+        let ours = granted.as_ref().is_ok_and(|granted| granted.ours);
+        let token = {
+            let mut state = self.state();
+            let login = state.logins + 1;
+            let token = granted.and_then(|granted| Token::new(granted, login, None)).map(Arc::new);
+            match &token {
+                Ok(token) if !state.closed => {
+                    state.logins = login;
+                    state.failed = None;
+                    state.current = Some(Arc::clone(token));
+                    state.keeper = token.renew_at.is_some().then(|| {
+                        let inner = Arc::downgrade(&self);
+                        Task(tokio::spawn(keep(inner, Arc::clone(token))))
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => state.failed = Some((Instant::now(), error.clone())),
+            }
+            if !state.closed {
+                return token;
+            }
+            token?
+        };
+        if ours {
+            drop(self.login.revoke(&token.header).await);
+        }
+        Err(closed())
+    }
+
+    /// Lets go of a token that turned out to be worthless.
+    fn forget(&self, login: u64) {
+        let mut state = self.state();
+        state.current.take_if(|token| token.login == login);
+    }
+
+    /// Puts a renewed token in the place of the one it renews, unless that was replaced.
+    fn renewed(&self, token: &Arc<Token>) -> bool {
+        let mut state = self.state();
+        match &mut state.current {
+            Some(current) if current.login == token.login => {
+                *current = Arc::clone(token);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the plugin is closed")
+        .hint("make a new plugin; this one gave its token back")
+        .exhausted()
+}
+
+/// Renews the token at two thirds of its life, and logs in anew when renewing leads nowhere. Ends
+/// when the session does, or when another token takes over.
+async fn keep<L: Login>(inner: Weak<Inner<L>>, mut token: Arc<Token>) {
+    while let Some(renew_at) = token.renew_at {
+        sleep_until(renew_at).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if token.renewable
+            && let Some(renewed) = renew(&inner, &token).await
+        {
+            if !inner.renewed(&renewed) {
+                return;
+            }
+            token = renewed;
+            if !token.is_near_its_maximum() {
+                continue;
+            }
+        }
+        // The login starts a keeper of its own in the place of this one.
+        let mut backoff = Backoff::new();
+        while inner.obtain(Some(token.login)).await.is_err() && !inner.state().closed {
+            sleep(backoff.next()).await;
+        }
+        return;
+    }
+}
+
+/// The renewed token; `None` when it cannot be renewed, or not before it ends.
+async fn renew<L: Login>(inner: &Inner<L>, token: &Token) -> Option<Arc<Token>> {
+    let mut backoff = Backoff::new();
+    while !token.has_expired() {
+        match inner.login.renew(&token.header).await {
+            Ok(granted) => {
+                let granted = Granted { token: token.value.clone(), ours: token.ours, ..granted };
+                return Token::new(granted, token.login, token.granted).ok().map(Arc::new);
+            }
+            Err(error) if error.is_retryable() => sleep(backoff.next()).await,
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// One second, doubling to thirty, each with full jitter.
+struct Backoff(Duration);
+
+impl Backoff {
+    fn new() -> Self {
+        Self(Duration::from_secs(1))
+    }
+
+    fn next(&mut self) -> Duration {
+        let longest = self.0;
+        self.0 = (longest * 2).min(LONGEST_BACKOFF);
+        longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
+    }
+}
+
+impl<L: Login> Drop for Session<L> {
+    fn drop(&mut self) {
+        // The keeper holds on to what holds it; and a login under way gives its token back.
+        let mut state = self.0.state();
+        state.closed = true;
+        state.keeper = None;
+    }
+}
+
+impl<L: Login> fmt::Debug for Session<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state();
+        f.debug_struct("Session")
+            .field("logins", &state.logins)
+            .field("logged_in", &state.current.is_some())
+            .field("closed", &state.closed)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+use super::*;
+
+/// A server whose answers a test decides.
+#[derive(Clone)]
+struct Scripted(Arc<Script>);
+
+struct Script {
+    logins: AtomicU32,
+    renewals: AtomicU32,
+    revoked: Mutex<Vec<String>>,
+    lifetime: AtomicU64,
+    renewed_lifetime: AtomicU64,
+    login_fails: Mutex<Option<ErrorKind>>,
+    renewal_fails: Mutex<Option<ErrorKind>>,
+    /// When set, a login waits for it.
+    gate: Mutex<Option<Arc<Notify>>>,
+    ours: bool,
+}
+
+impl Scripted {
+    fn new() -> Self {
+        Self::with_ours(true)
+    }
+
+    fn with_ours(ours: bool) -> Self {
+        Self(Arc::new(Script {
+            logins: AtomicU32::new(0),
+            renewals: AtomicU32::new(0),
+            revoked: Mutex::default(),
+            lifetime: AtomicU64::new(600),
+            renewed_lifetime: AtomicU64::new(600),
+            login_fails: Mutex::default(),
+            renewal_fails: Mutex::default(),
+            gate: Mutex::default(),
+            ours,
+        }))
+    }
+
+    fn logins(&self) -> u32 {
+        self.0.logins.load(Ordering::SeqCst)
+    }
+
+    fn renewals(&self) -> u32 {
+        self.0.renewals.load(Ordering::SeqCst)
+    }
+
+    fn revoked(&self) -> Vec<String> {
+        self.0.revoked.lock().unwrap().clone()
+    }
+
+    fn fail_logins(&self, kind: impl Into<Option<ErrorKind>>) {
+        *self.0.login_fails.lock().unwrap() = kind.into();
+    }
+
+    fn fail_renewals(&self, kind: impl Into<Option<ErrorKind>>) {
+        *self.0.renewal_fails.lock().unwrap() = kind.into();
+    }
+}
+
+fn seconds(counter: &AtomicU64) -> Option<Duration> {
+    Some(counter.load(Ordering::SeqCst)).filter(|s| *s > 0).map(Duration::from_secs)
+}
+
+#[async_trait]
+impl Login for Scripted {
+    async fn login(&self) -> Result<Granted> {
+        let gate = self.0.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.notified().await;
+        }
+        let count = self.0.logins.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(kind) = *self.0.login_fails.lock().unwrap() {
+            return Err(Error::new(kind, "scripted"));
+        }
+        let token = if self.0.ours { format!("token-{count}") } else { "fixed".to_owned() };
+        Ok(Granted {
+            token: token.into(),
+            lifetime: seconds(&self.0.lifetime),
+            renewable: true,
+            ours: self.0.ours,
+        })
+    }
+
+    async fn renew(&self, _: &HeaderValue) -> Result<Granted> {
+        self.0.renewals.fetch_add(1, Ordering::SeqCst);
+        if let Some(kind) = *self.0.renewal_fails.lock().unwrap() {
+            return Err(Error::new(kind, "scripted"));
+        }
+        let lifetime = seconds(&self.0.renewed_lifetime);
+        Ok(Granted { token: "ignored".into(), lifetime, renewable: true, ours: true })
+    }
+
+    async fn revoke(&self, token: &HeaderValue) -> Result<()> {
+        self.0.revoked.lock().unwrap().push(token.to_str().unwrap().to_owned());
+        Ok(())
+    }
+}
+
+fn text(token: &Token) -> &str {
+    token.header.to_str().unwrap()
+}
+
+async fn pass(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_callers_share_one_login() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    let tokens = futures_util::future::join_all((0..100).map(|_| session.token())).await;
+    assert!(tokens.into_iter().all(|token| text(&token.unwrap()) == "token-1"));
+    assert_eq!(server.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let session = Session::new(server.clone());
+    let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
+    assert!(gone.is_err());
+    gate.notify_one();
+    assert_eq!(text(&*session.token().await.unwrap()), "token-1");
+    assert_eq!(server.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_login_is_shared_and_not_repeated_at_once() {
+    let server = Scripted::new();
+    server.fail_logins(ErrorKind::Unavailable);
+    let session = Session::new(server.clone());
+    let errors = futures_util::future::join_all((0..100).map(|_| session.token())).await;
+    assert!(errors.iter().all(|e| e.as_ref().is_err_and(Error::is_retryable)));
+    assert!(session.token().await.is_err());
+    assert_eq!(server.logins(), 1);
+    server.fail_logins(None);
+    pass(2).await;
+    assert_eq!(text(&*session.token().await.unwrap()), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_at_two_thirds_of_its_life() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    pass(379).await;
+    assert_eq!(server.renewals(), 0);
+    pass(22).await;
+    assert_eq!(server.renewals(), 1);
+    // It goes on, with the same token.
+    pass(3600).await;
+    assert!(server.renewals() >= 9, "{}", server.renewals());
+    assert_eq!((server.logins(), text(&*session.token().await.unwrap())), (1, "token-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_near_its_maximum_life_is_followed_by_a_login_in_time() {
+    let server = Scripted::new();
+    server.0.renewed_lifetime.store(100, Ordering::SeqCst);
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    pass(401).await;
+    assert_eq!((server.renewals(), server.logins()), (1, 2));
+    assert_eq!(text(&*session.token().await.unwrap()), "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_for_a_while_is_tried_again_before_the_end() {
+    let server = Scripted::new();
+    server.fail_renewals(ErrorKind::Unavailable);
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    pass(450).await;
+    assert!(server.renewals() >= 2);
+    assert_eq!(text(&*session.token().await.unwrap()), "token-1");
+    server.fail_renewals(None);
+    pass(60).await;
+    let renewals = server.renewals();
+    pass(200).await;
+    assert_eq!((server.logins(), server.renewals()), (1, renewals));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_leads_to_a_login() {
+    let server = Scripted::new();
+    server.fail_renewals(ErrorKind::Unauthenticated);
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    pass(401).await;
+    assert_eq!((server.renewals(), server.logins()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_the_token_lives_ends_by_itself() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    server.fail_renewals(ErrorKind::Unavailable);
+    server.fail_logins(ErrorKind::Unavailable);
+    pass(700).await;
+    assert!(session.token().await.is_err());
+    server.fail_renewals(None);
+    server.fail_logins(None);
+    pass(60).await;
+    assert!(session.token().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_replaced_once_for_all() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    let refused = session.token().await.unwrap();
+    let replaced = futures_util::future::join_all((0..10).map(|_| session.replace(&refused))).await;
+    assert!(replaced.into_iter().all(|token| text(&token.unwrap()) == "token-2"));
+    assert_eq!(server.logins(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_somebody_else_that_is_refused_is_an_error_that_names_the_setting() {
+    let session = Session::new(Scripted::with_ours(false));
+    let refused = session.token().await.unwrap();
+    let Err(error) = session.replace(&refused).await else { panic!("it is the same token") };
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(error.hint_text().contains("auth"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_leads_to_one_login_a_minute_and_the_old_token_is_given_back() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    let denied = session.token().await.unwrap();
+    let second = session.reconsider(&denied).await.unwrap();
+    assert_eq!(text(&second), "token-2");
+    assert!(session.reconsider(&second).await.is_none());
+    // Whoever was denied with the old token gets the new one.
+    assert_eq!(text(&*session.reconsider(&denied).await.unwrap()), "token-2");
+    assert_eq!(server.logins(), 2);
+    pass(61).await;
+    assert_eq!(server.revoked(), ["token-1"]);
+    assert_eq!(text(&*session.reconsider(&second).await.unwrap()), "token-3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_gives_the_token_back_once_and_ends_everything() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    session.close().await.unwrap();
+    session.close().await.unwrap();
+    assert_eq!(server.revoked(), ["token-1"]);
+    let Err(error) = session.token().await else { panic!("the session is closed") };
+    assert!(!error.is_retryable(), "{error}");
+    pass(3600).await;
+    assert_eq!((server.logins(), server.renewals()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_somebody_else_is_not_given_back() {
+    let server = Scripted::with_ours(false);
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    session.close().await.unwrap();
+    assert!(server.revoked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_under_way_while_closing_gives_its_token_back() {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let session = Session::new(server.clone());
+    let waiting = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
+    assert!(waiting.is_err());
+    session.close().await.unwrap();
+    gate.notify_one();
+    pass(1).await;
+    assert_eq!(server.revoked(), ["token-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_on_after_the_session_is_dropped() {
+    let server = Scripted::new();
+    let session = Session::new(server.clone());
+    session.token().await.unwrap();
+    drop(session);
+    pass(3600).await;
+    assert_eq!((server.logins(), server.renewals()), (1, 0));
+    assert_eq!(Arc::strong_count(&server.0), 1, "a task still holds the session");
+}
+
+/// A token file with a line break in it made vaultrs panic.
+#[tokio::test(start_paused = true)]
+async fn a_token_with_a_line_break_is_an_error() {
+    struct Broken;
+    #[async_trait]
+    impl Login for Broken {
+        async fn login(&self) -> Result<Granted> {
+            let token = SecretValue::from("s.abc\ndef");
+            Ok(Granted { token, lifetime: None, renewable: false, ours: false })
+        }
+        async fn renew(&self, _: &HeaderValue) -> Result<Granted> {
+            self.login().await
+        }
+        async fn revoke(&self, _: &HeaderValue) -> Result<()> {
+            Ok(())
+        }
+    }
+    let Err(error) = Session::new(Broken).token().await else { panic!("no header holds it") };
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(!format!("{error:?}").contains("abc"));
+}

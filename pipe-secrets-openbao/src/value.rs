@@ -1,0 +1,145 @@
+//! How values travel: KV v2 stores JSON, and our values are bytes.
+//!
+//! Text is stored as it is, so that every other client reads it. What JSON cannot hold, or only at
+//! a multiple of its size, is stored as base64 behind a marker; so is text that begins with the
+//! marker. Reading undoes exactly that.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pipe_core::{SecretData, SecretValue};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+const MARKER: &str = "pipe:base64:";
+
+/// The keys and values of a secret, on their way to the server.
+pub(crate) struct Outgoing<'a>(pub(crate) &'a SecretData);
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in self.0.iter() {
+            match plain(value) {
+                Some(text) => map.serialize_entry(key, text)?,
+                None => map.serialize_entry(key, encoded(value.expose()).as_str())?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// The value as text that is stored as it is.
+fn plain(value: &SecretValue) -> Option<&str> {
+    let text = value.expose_str().filter(|text| !text.starts_with(MARKER))?;
+    (stored_size(text) <= text.len() * 4 / 3 + 64).then_some(text)
+}
+
+/// What the text takes in the server's storage, where Go writes some characters as `\u003c`.
+fn stored_size(text: &str) -> usize {
+    text.chars()
+        .map(|c| match c {
+            '"' | '\\' | '\n' | '\r' | '\t' => 2,
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => 6,
+            other => other.len_utf8(),
+        })
+        .sum()
+}
+
+fn encoded(bytes: &[u8]) -> Zeroizing<String> {
+    let room = MARKER.len() + bytes.len().div_ceil(3) * 4;
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    text.push_str(MARKER);
+    STANDARD.encode_string(bytes, &mut text);
+    text
+}
+
+/// The keys and values of a secret as the server sent them. Numbers, lists and objects, which
+/// others may have stored, become their JSON text, digit for digit.
+pub(crate) fn incoming(stored: &BTreeMap<String, &RawValue>) -> SecretData {
+    stored.iter().map(|(key, value)| (key.as_str(), value_of(value))).collect()
+}
+
+fn value_of(stored: &RawValue) -> SecretValue {
+    let json = stored.get();
+    let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else {
+        return json.into();
+    };
+    match text.strip_prefix(MARKER).and_then(|base64| STANDARD.decode(base64).ok()) {
+        Some(bytes) => bytes.into(),
+        // Nobody but us writes the marker; text that only looks like it stays what it is.
+        None => text.as_str().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(data: &SecretData) -> String {
+        serde_json::to_string(&Outgoing(data)).unwrap()
+    }
+
+    fn read(json: &str) -> SecretData {
+        incoming(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn text_is_stored_as_text() {
+        let data = SecretData::new().with("pem", "-----BEGIN\nä\"\\\n").with("empty", "");
+        assert_eq!(json(&data), r#"{"empty":"","pem":"-----BEGIN\nä\"\\\n"}"#);
+    }
+
+    #[test]
+    fn everything_comes_back_as_it_was() {
+        let control: String = (0..32).map(|i| char::from(i as u8)).collect();
+        for value in [
+            b"".to_vec(),
+            b"text".to_vec(),
+            vec![0xff, 0, 1],
+            b"pipe:base64:".to_vec(),
+            b"pipe:base64:AAAA".to_vec(),
+            b"pipe:base64:!".to_vec(),
+            "<&>".repeat(1000).into_bytes(),
+            control.repeat(100).into_bytes(),
+            "\u{2028}".repeat(1000).into_bytes(),
+        ] {
+            let data = SecretData::new().with("k", value);
+            assert!(read(&json(&data)) == data);
+        }
+    }
+
+    /// The server escapes some characters sixfold in its storage, which has a limit.
+    #[test]
+    fn no_value_grows_by_more_than_base64_does() {
+        for text in ["<", "\u{1}", "\"", "\u{2028}", "a"] {
+            let data = SecretData::new().with("k", text.repeat(10_000));
+            let stored = read_text(&json(&data));
+            assert!(stored_size(&stored) <= data.size() * 4 / 3 + 100, "{text:?}");
+        }
+    }
+
+    fn read_text(json: &str) -> String {
+        let map: BTreeMap<String, String> = serde_json::from_str(json).unwrap();
+        map["k"].clone()
+    }
+
+    #[test]
+    fn what_others_stored_becomes_its_json_text() {
+        let data = read(r#"{"n":9007199254740993,"f":1.50,"b":true,"o":{"a":[1, null]},"z":null}"#);
+        let text = |key| data.get(key).and_then(SecretValue::expose_str).map(str::to_owned);
+        assert_eq!(text("n").as_deref(), Some("9007199254740993"));
+        assert_eq!(text("f").as_deref(), Some("1.50"));
+        assert_eq!(text("o").as_deref(), Some(r#"{"a":[1, null]}"#));
+        assert_eq!(text("z").as_deref(), Some("null"));
+    }
+
+    #[test]
+    fn foreign_text_that_begins_like_ours_stays_as_it_is() {
+        let data = read(r#"{"k":"pipe:base64:not base64"}"#);
+        assert_eq!(data.get("k").and_then(SecretValue::expose_str), Some("pipe:base64:not base64"));
+    }
+}
