@@ -47,6 +47,7 @@ pub(crate) enum Fault {
     RateLimited,
     ReplicaBehind,
     Upgrading,
+    NoActiveNode,
     Sealed,
     NamespaceSealed,
     NamespaceLocked,
@@ -100,6 +101,7 @@ impl Fault {
             {
                 Self::ServiceAccountTokenRefused
             }
+            (500, _) if says("active cluster node not found") => Self::NoActiveNode,
             (500, Asked::Login(_)) if says("could not load backend configuration") => {
                 Self::LoginNotConfigured
             }
@@ -242,6 +244,11 @@ impl Fault {
                 K::Unavailable,
                 "the KV engine is being upgraded to version 2",
                 "try again shortly",
+            ),
+            Self::NoActiveNode => (
+                K::Unavailable,
+                "the cluster has no active node just now",
+                "try again shortly; if it lasts, check that a majority of the nodes is unsealed",
             ),
             Self::Sealed => {
                 (K::Unavailable, "the server is sealed or not initialised", "unseal the server")

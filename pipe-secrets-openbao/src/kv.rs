@@ -75,11 +75,35 @@ impl Metadata {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Page {
     keys: Vec<String>,
     #[serde(default)]
     key_info: BTreeMap<String, Metadata>,
+}
+
+/// How to ask for a list; the next way is tried when one is denied.
+///
+/// A detailed list tells names and states in one call, and needs a policy of its own. A `limit`
+/// above a policy's `pagination_limit` is denied; without one the policy cuts the page instead.
+struct ListWay {
+    detailed: bool,
+    limited: bool,
+}
+
+impl ListWay {
+    fn first() -> Self {
+        Self { detailed: true, limited: true }
+    }
+
+    fn step_down(&mut self) {
+        let detailed = self.detailed && self.limited;
+        *self = Self { detailed, limited: !self.limited };
+    }
+
+    fn is_last(&self) -> bool {
+        !self.detailed && !self.limited
+    }
 }
 
 impl Kv {
@@ -222,19 +246,22 @@ impl Kv {
     pub(crate) async fn list(&self, client: &Client, query: &ListQuery) -> Result<Vec<SecretRef>> {
         let mut found = Vec::new();
         let mut folders = vec![query.prefix.as_ref().map(|p| format!("{p}/")).unwrap_or_default()];
+        let mut way = ListWay::first();
         // Folders that hold nothing readable must not make this endless.
         let mut budget = query.limit.saturating_add(10_000);
         while let Some(folder) = folders.pop() {
             budget = budget.checked_sub(1).ok_or_else(|| query.too_many())?;
             let mut after = String::new();
+            // Whether a page is the last one does not show in its length: a policy may cut it.
             loop {
-                let page = self.page(client, query.namespace.as_ref(), &folder, &after).await?;
-                let Some(last) = page.last().map(|(name, _)| name.clone()) else { break };
+                let namespace = query.namespace.as_ref();
+                let page = self.page(client, namespace, &folder, &after, &mut way).await?;
+                let Some((last, _)) = page.last_key_value() else { break };
                 // A server that ignores `after` would never come to an end.
-                if last <= after {
+                if *last <= after {
                     return Err(Error::new(ErrorKind::Unexpected, "the server repeats a page"));
                 }
-                after = last;
+                after = last.clone();
                 for (name, readable) in page {
                     let path = format!("{folder}{name}");
                     if name.ends_with('/') {
@@ -255,66 +282,58 @@ impl Kv {
         Ok(found)
     }
 
-    /// The names after `after` in a folder, sorted, and whether each can be read; empty at the
-    /// end. Whether a page is the last one does not show in its length: a policy may cut it.
+    /// The names after `after` in a folder, and whether each can be read; empty at the end.
     async fn page(
         &self,
         client: &Client,
         namespace: Option<&Namespace>,
         folder: &str,
         after: &str,
-    ) -> Result<Vec<(String, bool)>> {
-        // One call tells the names and their state, where a policy allows it and the server can.
-        let detailed = self.fetch(client, namespace, "detailed-metadata", folder, after).await?;
-        if let Ok(page) = detailed {
-            let readable = |name: &String| {
-                name.ends_with('/') || page.key_info.get(name).is_some_and(Metadata::is_readable)
-            };
-            return Ok(sorted(page.keys.iter().map(|name| (name.clone(), readable(name)))));
-        }
-        let page = match self.fetch(client, namespace, "metadata", folder, after).await? {
-            Ok(page) => page,
-            Err((fault, answer)) => {
-                return Err(self.fault(client, fault, &answer, "metadata", &folder, "list"));
-            }
-        };
-        let mut names = Vec::with_capacity(page.keys.len());
+        way: &mut ListWay,
+    ) -> Result<BTreeMap<String, bool>> {
+        let page = self.fetch(client, namespace, folder, after, way).await?;
+        let mut names = BTreeMap::new();
         for name in page.keys {
-            let readable = name.ends_with('/') || {
+            let readable = if name.ends_with('/') {
+                true
+            } else if way.detailed {
+                page.key_info.get(&name).is_some_and(Metadata::is_readable)
+            } else {
                 let path = format!("{folder}{name}");
                 SecretName::new(&path).is_ok() && self.is_readable(client, namespace, &path).await?
             };
-            names.push((name, readable));
+            names.insert(name, readable);
         }
-        Ok(sorted(names.into_iter()))
+        Ok(names)
     }
 
     async fn fetch(
         &self,
         client: &Client,
         namespace: Option<&Namespace>,
-        kind: &str,
         folder: &str,
         after: &str,
-    ) -> Result<Result<Page, (Fault, Answer)>> {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("after", after)
-            .append_pair("limit", &self.page_size.to_string())
-            .finish();
-        let call = Call::list(self.path(kind, folder), query);
-        // A detailed list is often not allowed; that is no reason for another login.
-        let policy = if kind == "metadata" { Policy::Reconsider } else { Policy::Accept };
-        let answer = client.send(namespace, policy, || call.clone()).await?;
-        if answer.0.error_kind().is_none() {
-            let page = answer.parse::<Page>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
-            return Ok(Ok(page));
-        }
-        match Fault::of(&answer.0, Asked::Work) {
-            Fault::Absent => Ok(Ok(Page { keys: Vec::new(), key_info: BTreeMap::new() })),
-            fault @ (Fault::Denied | Fault::PathUnsupported | Fault::BadRequest) => {
-                Ok(Err((fault, answer)))
+        way: &mut ListWay,
+    ) -> Result<Page> {
+        loop {
+            let kind = if way.detailed { "detailed-metadata" } else { "metadata" };
+            let limit = way.limited.then(|| ("limit", self.page_size.to_string()));
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("after", after)
+                .extend_pairs(limit)
+                .finish();
+            let call = Call::list(self.path(kind, folder), query);
+            // Only the last denial is final, and worth another login.
+            let policy = if way.is_last() { Policy::Reconsider } else { Policy::Accept };
+            let answer = client.send(namespace, policy, || call.clone()).await?;
+            if answer.0.error_kind().is_none() {
+                return answer.parse::<Page>().map_err(not_kv2)?.data.ok_or_else(no_data);
             }
-            fault => Err(self.fault(client, fault, &answer, kind, &folder, "list")),
+            match Fault::of(&answer.0, Asked::Work) {
+                Fault::Absent => return Ok(Page::default()),
+                Fault::Denied | Fault::PathUnsupported if !way.is_last() => way.step_down(),
+                fault => return Err(self.fault(client, fault, &answer, kind, &folder, "list")),
+            }
         }
     }
 
@@ -365,12 +384,6 @@ fn refer(name: SecretName, namespace: Option<&Namespace>) -> SecretRef {
         Some(namespace) => secret.with_namespace(namespace.clone()),
         None => secret,
     }
-}
-
-fn sorted(names: impl Iterator<Item = (String, bool)>) -> Vec<(String, bool)> {
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
 }
 
 fn time(text: &str) -> Option<SystemTime> {

@@ -92,6 +92,13 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::Upgrading,
         K::Unavailable,
     ),
+    (
+        500,
+        r#"{"errors":["local node not active but active cluster node not found"]}"#,
+        WORK,
+        Fault::NoActiveNode,
+        K::Unavailable,
+    ),
     (503, r#"{"errors":["Vault is sealed"]}"#, WORK, Fault::Sealed, K::Unavailable),
     (503, r#"{"errors":["Vault is sealed"]}"#, KUBERNETES, Fault::Sealed, K::Unavailable),
     (503, r#"{"errors":["namespace is sealed"]}"#, WORK, Fault::NamespaceSealed, K::Unavailable),

@@ -1,0 +1,11 @@
+//! Against real servers. Where none can be had, every test says so and is skipped; with
+//! `PIPE_TESTKIT_REQUIRE=1` that is a failure. `live/README.md` says how to get one.
+
+mod admin;
+mod compliance;
+mod lifecycle;
+mod outage;
+mod refusals;
+mod server;
+mod setup;
+mod tls;

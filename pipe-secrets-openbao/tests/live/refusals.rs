@@ -1,0 +1,215 @@
+//! The server's refusals, provoked: kind, retryability and hint of each (REQ 004-82).
+
+use pipe_core::{Error, ErrorKind, Namespace, SecretData, SecretRef, SecretSource, SecretsPlugin};
+use pipe_secrets_openbao::{AppRoleAuth, Auth, KubernetesAuth, OpenBaoConfig};
+use pipe_testkit::fake::{expired_service_account_jwt, service_account_jwt};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::admin::Admin;
+use crate::server;
+use crate::setup::{Pod, config, namespace, plugin, token};
+
+fn secret() -> SecretRef {
+    SecretRef::new("apps/db").unwrap()
+}
+
+/// Reads with these settings; the read has to fail.
+async fn refused(config: OpenBaoConfig) -> Error {
+    let read = plugin(config).get_secret(&secret()).await;
+    read.expect_err("the read is refused")
+}
+
+#[track_caller]
+fn expect(error: &Error, kind: ErrorKind, hint: &str) {
+    assert_eq!(error.kind(), kind, "{error:#}");
+    assert_eq!(error.is_retryable(), kind.is_retryable(), "{error:#}");
+    assert!(error.hint_text().contains(hint), "no `{hint}` in: {error:#}");
+    assert_eq!(error.operation(), "get_secret", "{error:#}");
+}
+
+async fn bot(admin: &Admin, namespace: &str) -> Auth {
+    token(admin.token(namespace, &["bot"], "10m", json!({})).await)
+}
+
+#[tokio::test]
+async fn tokens() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let at = |auth| config(server.address(), &namespace, auth);
+
+    expect(&refused(at(token("s.bogus"))).await, ErrorKind::Unauthenticated, "auth");
+    let revoked = admin.token(&namespace, &["bot"], "10m", json!({})).await;
+    admin.revoke(&revoked).await;
+    expect(&refused(at(token(revoked))).await, ErrorKind::Unauthenticated, "auth");
+    let spent = admin.token(&namespace, &["bot"], "10m", json!({ "num_uses": 1 })).await;
+    assert_eq!(admin_read(server.address(), &spent, &namespace).await, 200);
+    expect(&refused(at(token(spent))).await, ErrorKind::Unauthenticated, "auth");
+    let broken = refused(at(token("s.line\nbreak"))).await;
+    expect(&broken, ErrorKind::ConfigInvalid, "line break");
+
+    let powerless = admin.token(&namespace, &[], "10m", json!({})).await;
+    let error = refused(at(token(powerless))).await;
+    expect(&error, ErrorKind::PermissionDenied, "grant `read` on \"secret/data/apps/db\"");
+}
+
+/// Uses a token once.
+async fn admin_read(address: &str, token: &str, namespace: &str) -> u16 {
+    Admin::new(address, token).read(namespace, "auth/token/lookup-self").await.0
+}
+
+#[tokio::test]
+async fn namespaces_and_mounts() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let root = || token(admin.root_token());
+    let error = refused(config(server.address(), &format!("{namespace}/nosuch"), root())).await;
+    expect(&error, ErrorKind::NotFound, "namespace");
+    let error = refused(config(server.address(), &namespace, root()).with_mount("nosuch")).await;
+    expect(&error, ErrorKind::NotFound, "mount");
+    let limited = bot(admin, &namespace).await;
+    let error = refused(config(server.address(), &namespace, limited).with_mount("nosuch")).await;
+    expect(&error, ErrorKind::PermissionDenied, "nosuch/data/apps/db");
+
+    let below = secret().with_namespace(Namespace::new("nosuch").unwrap());
+    let plugin = plugin(config(server.address(), &namespace, root()));
+    let error = plugin.get_secret(&below).await.unwrap_err();
+    expect(&error, ErrorKind::NotFound, "namespace");
+
+    // A KV v1 engine answers, and is none of ours.
+    admin.kv(&namespace, "old", "1").await;
+    admin.write(&namespace, "old/data/apps/db", json!({ "value": "x" })).await;
+    let error = refused(config(server.address(), &namespace, root()).with_mount("old")).await;
+    expect(&error, ErrorKind::Unexpected, "KV v2");
+
+    admin.write("", &format!("sys/namespaces/api-lock/lock/{namespace}"), json!({})).await;
+    let error = refused(config(server.address(), &namespace, root())).await;
+    assert!(
+        matches!(error.kind(), ErrorKind::PermissionDenied) && error.hint_text().contains("unlock"),
+        "{error:#}"
+    );
+}
+
+#[tokio::test]
+async fn approle_logins() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let role = json!({ "token_policies": ["bot"], "secret_id_num_uses": 1 });
+    let (role_id, secret_id) = admin.approle(&namespace, "bots", role).await;
+    let value = |text: &str| SecretSource::Value(text.into());
+    let at = |role_id: &str, secret_id: &str| {
+        config(server.address(), &namespace, AppRoleAuth::new(value(role_id), value(secret_id)))
+    };
+    expect(&refused(at("bogus", &secret_id)).await, ErrorKind::Unauthenticated, "auth.role_id");
+    expect(&refused(at(&role_id, "bogus")).await, ErrorKind::Unauthenticated, "auth.secret_id");
+    assert_eq!(plugin(at(&role_id, &secret_id)).get_secret(&secret()).await.unwrap(), None);
+    let spent = refused(at(&role_id, &secret_id)).await;
+    expect(&spent, ErrorKind::Unauthenticated, "issue a new one");
+    expect(&refused(at(&role_id, "")).await, ErrorKind::ConfigInvalid, "auth.secret_id");
+
+    let elsewhere = json!({ "token_policies": ["bot"], "secret_id_bound_cidrs": ["10.0.0.0/8"] });
+    let (role_id, secret_id) = admin.approle(&namespace, "elsewhere", elsewhere).await;
+    expect(&refused(at(&role_id, &secret_id)).await, ErrorKind::Unauthenticated, "CIDR");
+
+    let auth = AppRoleAuth::new(value(&role_id), value(&secret_id)).with_mount("nosuch");
+    let error = refused(config(server.address(), &namespace, auth)).await;
+    expect(&error, ErrorKind::Unauthenticated, "auth.mount");
+}
+
+#[tokio::test]
+async fn kubernetes_logins() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let pod = Pod::start(admin, &namespace).await;
+    let hour = Duration::from_secs(3600);
+    let at = |auth: KubernetesAuth| config(server.address(), &namespace, auth);
+    let plain = || KubernetesAuth::new("bots").with_token_file(&pod.token_file);
+
+    let unknown = KubernetesAuth::new("nosuch").with_token_file(&pod.token_file);
+    expect(&refused(at(unknown)).await, ErrorKind::Unauthenticated, "auth.role");
+    let error = refused(at(plain().with_mount("nosuch"))).await;
+    expect(&error, ErrorKind::Unauthenticated, "auth.mount");
+
+    pod.write_token(&service_account_jwt("other", "bot", "openbao", hour));
+    expect(&refused(at(plain())).await, ErrorKind::Unauthenticated, "bound_service_account_");
+    pod.write_token(&service_account_jwt("sales", "other", "openbao", hour));
+    expect(&refused(at(plain())).await, ErrorKind::Unauthenticated, "bound_service_account_");
+    pod.write_token(&service_account_jwt("sales", "bot", "somebody", hour));
+    expect(&refused(at(plain())).await, ErrorKind::Unauthenticated, "audience");
+    // With the audience set, the token for somebody else does not leave the pod.
+    let reviews = pod.review.reviews();
+    expect(&refused(at(pod.auth())).await, ErrorKind::ConfigInvalid, "auth.audience");
+    assert_eq!(pod.review.reviews(), reviews);
+    pod.write_token(&expired_service_account_jwt("sales", "bot", "openbao", hour));
+    expect(&refused(at(plain())).await, ErrorKind::Unauthenticated, "kubelet");
+
+    std::fs::remove_file(&pod.token_file).unwrap();
+    expect(&refused(at(plain())).await, ErrorKind::ConfigInvalid, "file");
+
+    pod.write_token(&service_account_jwt("sales", "bot", "openbao", hour));
+    let bare = admin.fresh_namespace().await;
+    admin.enable_auth(&bare, "kubernetes").await;
+    admin
+        .kubernetes_role(
+            &bare,
+            "bots",
+            json!({
+                "bound_service_account_names": ["bot"],
+                "bound_service_account_namespaces": ["sales"],
+            }),
+        )
+        .await;
+    let error = refused(config(server.address(), &bare, plain())).await;
+    expect(&error, ErrorKind::ConfigInvalid, "config");
+}
+
+#[tokio::test]
+async fn a_review_that_fails_is_explained() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let pod = Pod::start(admin, &namespace).await;
+    let ca = pipe_testkit::fake::STAND_IN_CA;
+    admin.kubernetes(&namespace, &pod.review.url(), "not the reviewer", ca).await;
+    let error = refused(config(server.address(), &namespace, pod.auth())).await;
+    expect(&error, ErrorKind::Unauthenticated, "token_reviewer_jwt");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_retryable() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let plugin = plugin(config(server.address(), &namespace, bot(admin, &namespace).await));
+    admin.rate_limit("pipe-live", &format!("{namespace}/secret/"), 1, "30s").await;
+    let mut limited = None;
+    for _ in 0..5 {
+        limited = plugin.get_secret(&secret()).await.err().or(limited);
+    }
+    admin.remove_rate_limit("pipe-live").await;
+    expect(&limited.expect("one of five is one too many"), ErrorKind::RateLimited, "quota");
+}
+
+/// Somebody else writes between our read and our write; nobody's write is lost unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_in_different_processes_do_not_fail_each_other() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let auth = bot(admin, &namespace).await;
+    // Plugins of their own share nothing, as processes would not.
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let plugin = plugin(config(server.address(), &namespace, auth.clone()));
+            tokio::spawn(async move {
+                for number in 0..10 {
+                    let data = SecretData::new().with("value", format!("{writer}-{number}"));
+                    plugin.create_secret(&secret(), data).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let plugin = plugin(config(server.address(), &namespace, auth));
+    let found = plugin.get_secret(&secret()).await.unwrap().unwrap();
+    assert_eq!(found.version.map(|version| version.number()), Some(40), "a write was lost");
+}

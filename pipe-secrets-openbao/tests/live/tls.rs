@@ -1,0 +1,61 @@
+//! A server with a certificate of a private authority.
+
+use pipe_core::{ErrorKind, SecretRef, SecretSource, SecretsPlugin};
+use pipe_http::{CaBundle, HttpConfig};
+use pipe_secrets_openbao::OpenBaoConfig;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::server::Server;
+use crate::setup::{plugin, token};
+
+struct Certificates {
+    ca: String,
+    server: (String, String),
+    client: String,
+}
+
+fn issue_all() -> Certificates {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let issue = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &ca).unwrap().pem(), key.serialize_pem())
+    };
+    let client = issue("bot");
+    Certificates {
+        ca: ca.pem(),
+        server: issue("127.0.0.1"),
+        client: format!("{}{}", client.0, client.1),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_and_a_client_certificate_are_used() {
+    let certificates = issue_all();
+    let (certificate, key) = &certificates.server;
+    let Some(server) = Server::tls(certificate, key, Some(&certificates.ca)).await else { return };
+    let with = |http| {
+        let root = token(server.admin().root_token());
+        plugin(OpenBaoConfig::new(server.address(), root).with_http(http))
+    };
+    let secret = SecretRef::new("absent").unwrap();
+    let trusted = HttpConfig::new().with_ca(CaBundle::pem(certificates.ca.as_str()));
+    let client = SecretSource::Value(certificates.client.as_str().into());
+    let both = trusted.clone().with_client_certificate(client);
+    assert_eq!(with(both).get_secret(&secret).await.unwrap(), None);
+
+    let error = with(trusted).get_secret(&secret).await.unwrap_err();
+    // The server's alert can be overtaken by the end of the connection.
+    let kinds = [ErrorKind::Unauthenticated, ErrorKind::Unavailable];
+    assert!(kinds.contains(&error.kind()), "{error:#}");
+
+    let stranger = issue_all();
+    let error = with(HttpConfig::new().with_ca(CaBundle::pem(stranger.ca.as_str())))
+        .get_secret(&secret)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+    assert!(error.hint_text().contains("ca"), "{error:#}");
+}
