@@ -41,8 +41,20 @@ impl Canary {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let forms = forms(value.as_bytes());
-        let watched = Arc::new(Watched { value, forms, seen: Mutex::default() });
+        Self::of(&value)
+    }
+
+    /// A secret that somebody else made, such as a token. It has to be long enough not to occur
+    /// by chance.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), and when the secret is shorter than 12 bytes.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        assert!(secret.len() >= 12, "the secret is so short that it may occur by chance");
+        let forms = forms(secret.as_bytes());
+        let watched = Watched { value: secret.to_owned(), forms, seen: Mutex::default() };
+        let watched = Arc::new(watched);
         listener().add(&watched);
         Self(watched)
     }

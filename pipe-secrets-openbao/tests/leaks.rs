@@ -1,0 +1,92 @@
+//! Our own credentials are seen nowhere either, not even when a hostile server repeats them
+//! (REQ 004-72.7, 004-82.4, 004-85.1, 004-85.2). The secrets themselves are the suite's business.
+
+use std::time::Duration;
+
+use pipe_core::{Plugin, SecretData, SecretRef, SecretSource, SecretsPlugin};
+use pipe_http::HttpConfig;
+use pipe_secrets_openbao::{AppRoleAuth, Auth, KubernetesAuth, OpenBao, OpenBaoConfig};
+use pipe_testkit::fake::{self, Fault};
+use pipe_testkit::leak::Canary;
+
+async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
+    canary.look_at_debug("the auth", &auth);
+    let http = HttpConfig::new().with_timeout(Duration::from_secs(2));
+    let config = OpenBaoConfig::new(server.address(), auth).with_http(http);
+    canary.look_at_debug("the config", &config);
+    let plugin = OpenBao::new(config).unwrap();
+    let secret = SecretRef::new("apps/db").unwrap();
+    let faults = [
+        None,
+        Some(Fault::EchoSecrets(400)),
+        Some(Fault::EchoSecrets(403)),
+        Some(Fault::EchoSecrets(404)),
+        Some(Fault::EchoSecrets(500)),
+        Some(Fault::EchoSecrets(503)),
+        Some(Fault::WrongShape200),
+        Some(Fault::Reset),
+    ];
+    for fault in faults {
+        server.clear_faults();
+        if let Some(fault) = fault.clone() {
+            server.inject(fault, "", usize::MAX);
+        }
+        let data = SecretData::new().with("password", canary.value());
+        canary.look_at_result("create_secret", &plugin.create_secret(&secret, data).await);
+        canary.look_at_result("get_secret", &plugin.get_secret(&secret).await);
+        canary.look_at_result("read_secret", &plugin.read_secret("secret/data/apps/db").await);
+        canary.look_at_result("delete_secret", &plugin.delete_secret(&secret).await);
+        canary.look_at_debug("health", &plugin.health().await);
+        canary.look_at_debug("the plugin", &plugin);
+    }
+    canary.look_at_result("close", &plugin.close().await);
+    canary.assert_unseen();
+}
+
+fn value(text: &str) -> SecretSource {
+    SecretSource::Value(text.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    drive(&server, &canary, Auth::token(value(canary.value()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_works_is_not_shown() {
+    let server = fake::OpenBao::start().await;
+    // The fake's own tokens are as secret as a canary.
+    let canary = Canary::of(&server.root_token());
+    drive(&server, &canary, Auth::token(value(&server.root_token()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_and_secret_ids_are_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    drive(&server, &canary, AppRoleAuth::new(value(canary.value()), value(canary.value())).into())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_token_is_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    let file = std::env::temp_dir().join(format!("pipe-leaks-{}", std::process::id()));
+    std::fs::write(&file, canary.value()).unwrap();
+    drive(&server, &canary, KubernetesAuth::new("bots").with_token_file(&file).into()).await;
+    let audience = KubernetesAuth::new("bots").with_token_file(&file).with_audience("openbao");
+    drive(&server, &canary, audience.into()).await;
+    std::fs::remove_file(&file).unwrap();
+}
+
+/// A token's file with a line break in its middle made vaultrs panic.
+#[tokio::test]
+async fn a_broken_token_is_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    let broken = format!("{0}\n{0}", canary.value());
+    drive(&server, &canary, Auth::token(value(&broken))).await;
+}
