@@ -12,7 +12,7 @@ use pipe_testkit::fake::{self, Fault};
 const ALL: [&str; 5] = ["create", "read", "update", "delete", "list"];
 
 fn secret() -> SecretRef {
-    SecretRef::new("apps/db").unwrap()
+    SecretRef::new("apps/db").expect("legal")
 }
 
 fn data() -> SecretData {
@@ -26,7 +26,8 @@ fn approle(server: &fake::OpenBao) -> OpenBao {
     let value = |text: String| SecretSource::Value(text.into());
     let http = HttpConfig::new().with_timeout(Duration::from_secs(3)).with_max_body(1 << 20);
     let auth = AppRoleAuth::new(value(role_id), value(secret_id));
-    OpenBao::new(OpenBaoConfig::new(server.address(), auth).with_http(http)).unwrap()
+    OpenBao::new(OpenBaoConfig::new(server.address(), auth).with_http(http))
+        .expect("the settings are sound")
 }
 
 /// A token once followed a 307 to another host.

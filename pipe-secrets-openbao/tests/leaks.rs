@@ -14,8 +14,8 @@ async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
     let http = HttpConfig::new().with_timeout(Duration::from_secs(2));
     let config = OpenBaoConfig::new(server.address(), auth).with_http(http);
     canary.look_at_debug("the config", &config);
-    let plugin = OpenBao::new(config).unwrap();
-    let secret = SecretRef::new("apps/db").unwrap();
+    let plugin = OpenBao::new(config).expect("the settings are sound");
+    let secret = SecretRef::new("apps/db").expect("legal");
     let faults = [
         None,
         Some(Fault::EchoSecrets(400)),

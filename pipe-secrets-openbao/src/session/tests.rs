@@ -126,7 +126,7 @@ async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
     let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(gone.is_err());
     gate.notify_one();
-    assert_eq!(text(&*session.token().await.unwrap()), "token-1");
+    assert_eq!(text(&session.token().await.unwrap()), "token-1");
     assert_eq!(server.logins(), 1);
 }
 
@@ -141,7 +141,7 @@ async fn a_failed_login_is_shared_and_not_repeated_at_once() {
     assert_eq!(server.logins(), 1);
     server.fail_logins(None);
     pass(2).await;
-    assert_eq!(text(&*session.token().await.unwrap()), "token-2");
+    assert_eq!(text(&session.token().await.unwrap()), "token-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +156,7 @@ async fn a_token_is_renewed_at_two_thirds_of_its_life() {
     // It goes on, with the same token.
     pass(3600).await;
     assert!(server.renewals() >= 9, "{}", server.renewals());
-    assert_eq!((server.logins(), text(&*session.token().await.unwrap())), (1, "token-1"));
+    assert_eq!((server.logins(), text(&session.token().await.unwrap())), (1, "token-1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +167,7 @@ async fn a_token_near_its_maximum_life_is_followed_by_a_login_in_time() {
     session.token().await.unwrap();
     pass(401).await;
     assert_eq!((server.renewals(), server.logins()), (1, 2));
-    assert_eq!(text(&*session.token().await.unwrap()), "token-2");
+    assert_eq!(text(&session.token().await.unwrap()), "token-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ async fn a_renewal_that_fails_for_a_while_is_tried_again_before_the_end() {
     session.token().await.unwrap();
     pass(450).await;
     assert!(server.renewals() >= 2);
-    assert_eq!(text(&*session.token().await.unwrap()), "token-1");
+    assert_eq!(text(&session.token().await.unwrap()), "token-1");
     server.fail_renewals(None);
     pass(60).await;
     let renewals = server.renewals();
@@ -239,11 +239,11 @@ async fn a_denial_leads_to_one_login_a_minute_and_the_old_token_is_given_back() 
     assert_eq!(text(&second), "token-2");
     assert!(session.reconsider(&second).await.is_none());
     // Whoever was denied with the old token gets the new one.
-    assert_eq!(text(&*session.reconsider(&denied).await.unwrap()), "token-2");
+    assert_eq!(text(&session.reconsider(&denied).await.unwrap()), "token-2");
     assert_eq!(server.logins(), 2);
     pass(61).await;
     assert_eq!(server.revoked(), ["token-1"]);
-    assert_eq!(text(&*session.reconsider(&second).await.unwrap()), "token-3");
+    assert_eq!(text(&session.reconsider(&second).await.unwrap()), "token-3");
 }
 
 #[tokio::test(start_paused = true)]

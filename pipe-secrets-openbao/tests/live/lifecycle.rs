@@ -12,7 +12,7 @@ use crate::server;
 use crate::setup::{ALL, Pod, config, namespace, plugin, token};
 
 fn secret(name: &str) -> SecretRef {
-    SecretRef::new(name).unwrap()
+    SecretRef::new(name).expect("legal")
 }
 
 fn data(value: &str) -> SecretData {

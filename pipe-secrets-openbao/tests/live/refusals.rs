@@ -11,7 +11,7 @@ use crate::server;
 use crate::setup::{Pod, config, namespace, plugin, token};
 
 fn secret() -> SecretRef {
-    SecretRef::new("apps/db").unwrap()
+    SecretRef::new("apps/db").expect("legal")
 }
 
 /// Reads with these settings; the read has to fail.

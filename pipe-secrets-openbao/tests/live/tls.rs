@@ -15,13 +15,14 @@ struct Certificates {
 }
 
 fn issue_all() -> Certificates {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).expect("rcgen makes it");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("rcgen makes it"))
+        .expect("rcgen makes it");
     let issue = |name: &str| {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &ca).unwrap().pem(), key.serialize_pem())
+        let key = KeyPair::generate().expect("rcgen makes it");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("rcgen makes it");
+        (params.signed_by(&key, &ca).expect("rcgen makes it").pem(), key.serialize_pem())
     };
     let client = issue("bot");
     Certificates {

@@ -420,10 +420,10 @@ impl SecretsPlugin for Defective {
                 return Err(Error::unsupported(self.name(), "delete_secret"));
             }
             "delete_is_supported_or_refused_undeclared" => return Ok(false),
-            "delete_removes_the_secret" if name.contains("testkit/deleted-") => {
-                if !name.contains("twice") {
-                    return Ok(true);
-                }
+            "delete_removes_the_secret"
+                if name.contains("testkit/deleted-") && !name.contains("twice") =>
+            {
+                return Ok(true);
             }
             "delete_of_a_missing_secret_is_false" if name.contains("never-there") => {
                 return Err(Error::new(ErrorKind::NotFound, "no such secret"));

@@ -1,0 +1,25 @@
+# Each recipe is a plain cargo line; `just` only makes it shorter.
+
+# The main job, on embedded defaults
+quickstart:
+    cargo run -p pipe-examples --bin quickstart
+
+# Everything that needs no server
+test:
+    cargo test --workspace
+
+# The live suite against a real OpenBao (live/openbao/install.sh installs it)
+live:
+    cargo test -p pipe-secrets-openbao --test live
+
+# Format
+fmt:
+    cargo fmt --all
+
+# Lints, as CI runs them
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The documentation of all crates
+doc:
+    cargo doc --workspace --no-deps --open

@@ -1,0 +1,13 @@
+//! In-process servers that answer as the real ones do, measured on the real ones.
+//!
+//! They listen on a free port of 127.0.0.1 and end when their handle is dropped. They are for tests:
+//! plain HTTP, everything in memory, a clock that a test moves.
+
+mod http;
+mod openbao;
+mod token_review;
+
+pub use self::openbao::{Fault, OpenBao, RequestRecord};
+pub use self::token_review::{
+    API_SERVER_AUDIENCE, STAND_IN_CA, TokenReview, expired_service_account_jwt, service_account_jwt,
+};
