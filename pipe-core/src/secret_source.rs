@@ -166,17 +166,17 @@ async fn read_file(path: &Path) -> Result<SecretValue> {
             .with("file", path.display())
             .hint("check the path, the mount and the permissions of the file")
     };
-    let file = tokio::fs::File::open(path)
-        .await
-        .map_err(|error| fault("cannot open the secret's file").because(error))?;
+    let unreadable = |error: std::io::Error| fault("cannot read the secret's file").because(error);
+    let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
+    // Opening a pipe would wait for a writer, and a device may have no end.
+    if !metadata.is_file() {
+        return Err(fault("the secret's path is no regular file"));
+    }
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     // Room for all of it at once: growing would leave copies of the secret behind.
-    let size = file.metadata().await.map(|meta| meta.len()).unwrap_or(0).min(FILE_LIMIT);
-    let room = usize::try_from(size).unwrap_or(0) + 1;
+    let room = usize::try_from(metadata.len().min(FILE_LIMIT)).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(FILE_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(|error| fault("cannot read the secret's file").because(error))?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(fault("the secret's file is larger than 1 MiB"));
     }
@@ -220,6 +220,10 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error}");
         }
         std::fs::remove_file(&path).unwrap();
+        for path in ["/dev/zero", "/"] {
+            let error = SecretSource::file(path).reader().read().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error}");
+        }
     }
 
     #[tokio::test]

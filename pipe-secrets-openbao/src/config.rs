@@ -82,8 +82,9 @@ impl OpenBaoConfig {
 
     /// From the environment: `BAO_ADDR`, `BAO_NAMESPACE`, `BAO_CACERT`, and `BAO_TOKEN` or, for a
     /// login with the pod's service account, `BAO_ROLE` (with `BAO_AUTH_PATH` when the auth method
-    /// is not mounted at `kubernetes`). Where one is not set, the variable of the same name with
-    /// `VAULT_` in front is looked at.
+    /// is not mounted at `kubernetes`, and `BAO_JWT_FILE` when the token is not where Kubernetes
+    /// puts it). Where one is not set, the variable of the same name with `VAULT_` in front is
+    /// looked at.
     ///
     /// # Errors
     /// `ConfigInvalid`, naming all variables that are missing or that cannot be honoured.
@@ -106,11 +107,14 @@ impl OpenBaoConfig {
         let auth = match (get("TOKEN"), get("ROLE")) {
             (Some(token), _) => Some(Auth::token(SecretSource::Value(token.into()))),
             (None, Some(role)) => {
-                let kubernetes = KubernetesAuth::new(role);
-                Some(match get("AUTH_PATH") {
-                    Some(mount) => kubernetes.with_mount(mount).into(),
-                    None => kubernetes.into(),
-                })
+                let mut kubernetes = KubernetesAuth::new(role);
+                if let Some(mount) = get("AUTH_PATH") {
+                    kubernetes = kubernetes.with_mount(mount);
+                }
+                if let Some(file) = get("JWT_FILE") {
+                    kubernetes = kubernetes.with_token_file(file);
+                }
+                Some(kubernetes.into())
             }
             (None, None) => {
                 faults.add("BAO_TOKEN", "is not set, and neither is BAO_ROLE");
@@ -389,9 +393,15 @@ mod tests {
 
     #[test]
     fn a_role_means_a_login_with_the_service_account() {
-        let config = from(&[("BAO_ADDR", "x"), ("BAO_ROLE", "bots"), ("BAO_AUTH_PATH", "k8s")]);
+        let config = from(&[
+            ("BAO_ADDR", "x"),
+            ("BAO_ROLE", "bots"),
+            ("BAO_AUTH_PATH", "k8s"),
+            ("VAULT_JWT_FILE", "/token"),
+        ]);
         let Auth::Kubernetes(auth) = config.unwrap().auth else { panic!("another method") };
         assert_eq!((auth.role.as_str(), auth.mount.as_str()), ("bots", "k8s"));
+        assert_eq!(auth.token_file, PathBuf::from("/token"));
     }
 
     #[test]
