@@ -1,14 +1,12 @@
 //! Names that are parsed once, at the edge, so that nothing behind it has to check them again.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result};
 
-macro_rules! path_name {
-    ($(#[$docs:meta])* $name:ident, $what:literal) => {
+/// A string type whose constructor holds the rule.
+macro_rules! parsed_name {
+    ($(#[$docs:meta])* $name:ident, $what:literal, $check:path) => {
         $(#[$docs])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -19,9 +17,9 @@ macro_rules! path_name {
             ///
             /// # Errors
             /// `InvalidArgument` when it breaks the rule above.
-            pub fn new(name: impl AsRef<str>) -> Result<Self> {
+            pub fn new(name: impl AsRef<str>) -> $crate::Result<Self> {
                 let name = name.as_ref();
-                check_path($what, name).map(|()| Self(name.into()))
+                $check($what, name).map(|()| Self(name.into()))
             }
 
             /// The name as it was given.
@@ -29,29 +27,24 @@ macro_rules! path_name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
-
-            /// The parts between the slashes.
-            pub fn segments(&self) -> impl Iterator<Item = &str> {
-                self.0.split('/')
-            }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl FromStr for $name {
-            type Err = Error;
-            fn from_str(name: &str) -> Result<Self> {
+        impl std::str::FromStr for $name {
+            type Err = $crate::Error;
+            fn from_str(name: &str) -> $crate::Result<Self> {
                 Self::new(name)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = Error;
-            fn try_from(name: String) -> Result<Self> {
+            type Error = $crate::Error;
+            fn try_from(name: String) -> $crate::Result<Self> {
                 Self::new(name)
             }
         }
@@ -63,20 +56,26 @@ macro_rules! path_name {
         }
     };
 }
+pub(crate) use parsed_name;
 
-path_name! {
+parsed_name! {
     /// The name of a secret: segments of `[A-Za-z0-9._-]` joined by `/`, none of them empty, `.`
     /// or `..`, at most 512 bytes. A way out of its folder cannot be written down.
-    SecretName, "secret name"
+    SecretName, "secret name", check_path
 }
 
-path_name! {
+parsed_name! {
     /// A namespace: of Kubernetes, of OpenBao (`team1/child`), or whatever separates the
     /// inhabitants of a backend. It follows the rule of [`SecretName`].
-    Namespace, "namespace"
+    Namespace, "namespace", check_path
 }
 
 impl SecretName {
+    /// The parts between the slashes.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
     /// Whether this name lies below `prefix`: `apps/db` is below `apps`, `apps-old` is not.
     #[must_use]
     pub fn is_below(&self, prefix: &Self) -> bool {
@@ -109,52 +108,7 @@ fn check_path(what: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
-macro_rules! identifier {
-    ($(#[$docs:meta])* $name:ident, $what:literal) => {
-        $(#[$docs])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
-
-        impl $name {
-            /// Parses the identifier: 1 to 256 bytes, no control characters.
-            ///
-            /// # Errors
-            /// `InvalidArgument` when it breaks the rule.
-            pub fn new(id: impl AsRef<str>) -> Result<Self> {
-                let id = id.as_ref();
-                crate::name::check_identifier($what, id).map(|()| Self(id.into()))
-            }
-
-            /// The identifier as it was given.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $crate::Error;
-            fn try_from(id: String) -> $crate::Result<Self> {
-                Self::new(id)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0.into()
-            }
-        }
-    };
-}
-pub(crate) use identifier;
-
+/// The rule of identifiers that others choose: 1 to 256 bytes, no control characters.
 pub(crate) fn check_identifier(what: &'static str, id: &str) -> Result<()> {
     if id.is_empty() || id.len() > 256 || id.contains(char::is_control) {
         return Err(Error::new(ErrorKind::InvalidArgument, "not an identifier")

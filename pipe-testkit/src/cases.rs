@@ -8,7 +8,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use pipe_core::{IdentityPlugin, SecretsPlugin};
+use pipe_core::{Error, ErrorKind, IdentityPlugin, Result, SecretsPlugin};
 
 pub mod identity;
 pub mod secrets;
@@ -47,6 +47,15 @@ pub struct IdentityCase {
     pub name: &'static str,
     /// Runs it.
     pub run: Body<dyn IdentityPlugin>,
+}
+
+#[track_caller]
+fn expect_kind<T>(result: Result<T>, kind: ErrorKind) -> Error {
+    match result {
+        Err(error) if error.kind() == kind => error,
+        Err(error) => panic!("expected {kind:?}, got {error:#}"),
+        Ok(_) => panic!("expected {kind:?}, got a success"),
+    }
 }
 
 /// The names of the cases, once; `$run` is called with all of them.

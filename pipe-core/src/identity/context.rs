@@ -9,40 +9,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::name::identifier;
+use crate::name::{check_identifier, parsed_name};
 use crate::{Error, ErrorKind, Namespace, Result, SecretValue, TokenFault};
 
-identifier! {
-    /// A role, as the issuer or the role mapping calls it.
-    Role, "role"
+parsed_name! {
+    /// A role, as the issuer or the role mapping calls it: 1 to 256 bytes, no control characters.
+    Role, "role", check_identifier
 }
 
-identifier! {
-    /// A tenant: whoever must never see another one's data.
-    TenantId, "tenant"
+parsed_name! {
+    /// A tenant, who must never see another one's data: 1 to 256 bytes, no control characters.
+    TenantId, "tenant", check_identifier
 }
 
-/// The opaque id of a principal: stable, and no email address (REQ 004-75.5).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PrincipalId(Box<str>);
+parsed_name! {
+    /// The opaque id of a principal, as the issuer chose it (`system:serviceaccount:sales:bot`): 1
+    /// to 256 bytes, no control characters, and no email address (REQ 004-75.5).
+    PrincipalId, "principal", check_principal
+}
+
+fn check_principal(what: &'static str, id: &str) -> Result<()> {
+    check_identifier(what, id)?;
+    if looks_like_email(id) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "the id is an email address")
+            .hint("map another claim to the id, or use a pseudonym of this one"));
+    }
+    Ok(())
+}
 
 impl PrincipalId {
-    /// An id that the issuer chose, such as `system:serviceaccount:sales:bot`.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when it is empty, longer than 256 bytes, has control characters or looks
-    /// like an email address.
-    pub fn new(id: impl AsRef<str>) -> Result<Self> {
-        let id = id.as_ref();
-        crate::name::check_identifier("principal", id)?;
-        if looks_like_email(id) {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the id is an email address")
-                .hint("map another claim to the id, or use a pseudonym of this one"));
-        }
-        Ok(Self(id.into()))
-    }
-
     /// A keyed hash (HMAC-SHA256) of a subject that must not be known downstream. The same key
     /// and subject always give the same id; without the key the subject cannot be guessed.
     ///
@@ -65,31 +60,6 @@ impl PrincipalId {
         });
         Ok(Self(hex.into()))
     }
-
-    /// The id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for PrincipalId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for PrincipalId {
-    type Error = Error;
-    fn try_from(id: String) -> Result<Self> {
-        Self::new(id)
-    }
-}
-
-impl From<PrincipalId> for String {
-    fn from(id: PrincipalId) -> Self {
-        id.0.into()
-    }
 }
 
 /// `x@clients`, as Auth0 names services, is none: a mail domain has a dot.
@@ -109,7 +79,7 @@ pub enum PrincipalKind {
 }
 
 /// Who is calling.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Principal {
     /// What kind of principal.
@@ -133,7 +103,9 @@ impl Principal {
 }
 
 /// Who is calling and what is known about them. No token, no raw claims, no email address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// It can be written out, for logs, and not read back: only a plugin may say who is calling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SecurityContext {
     /// Who is calling.

@@ -10,8 +10,10 @@ mod refusing;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::identity::{JwtRequest, PrincipalId, Role, SignedJwt, TokenExpectation};
-use pipe_core::{Error, ErrorKind, IdentityPlugin, Namespace, Result, TokenFault};
+use pipe_core::{ErrorKind, IdentityPlugin, Namespace, Result, TokenFault};
 use serde_json::{Map, Value};
+
+use crate::cases::expect_kind;
 
 pub use self::contexts::*;
 pub use self::credentials::*;
@@ -61,15 +63,6 @@ fn object(segment: &str) -> Map<String, Value> {
 
 fn claims(jwt: &SignedJwt) -> Map<String, Value> {
     object(&segments(jwt)[1])
-}
-
-#[track_caller]
-fn expect_kind<T>(result: Result<T>, kind: ErrorKind) -> Error {
-    match result {
-        Err(error) if error.kind() == kind => error,
-        Err(error) => panic!("expected {kind:?}, got {error:#}"),
-        Ok(_) => panic!("expected {kind:?}, got a success"),
-    }
 }
 
 #[track_caller]

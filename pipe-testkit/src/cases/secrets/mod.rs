@@ -22,7 +22,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pipe_core::secrets::WriteOutcome;
-use pipe_core::{Error, ErrorKind, Result, SecretData, SecretRef, SecretsPlugin};
+use pipe_core::{ErrorKind, SecretData, SecretRef, SecretsPlugin};
+
+use crate::cases::expect_kind;
 
 pub use self::absence::*;
 pub use self::concurrency::*;
@@ -109,14 +111,5 @@ async fn round_trip_or_refusal(plugin: &dyn SecretsPlugin, at: &SecretRef, data:
                 Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:#}"),
             }
         }
-    }
-}
-
-#[track_caller]
-fn expect_kind<T>(result: Result<T>, kind: ErrorKind) -> Error {
-    match result {
-        Err(error) if error.kind() == kind => error,
-        Err(error) => panic!("expected {kind:?}, got {error:#}"),
-        Ok(_) => panic!("expected {kind:?}, got a success"),
     }
 }
