@@ -16,6 +16,7 @@ use tracing::span;
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 /// A secret that occurs nowhere else, and remembers where it was seen.
 pub struct Canary(Arc<Watched>);
@@ -193,7 +194,7 @@ impl Listener {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Listener {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         Interest::sometimes()
     }
@@ -211,10 +212,8 @@ impl<S: Subscriber> Layer<S> for Listener {
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         let mut text = Text(String::new());
         values.record(&mut text);
-        if let Some(metadata) = context.current_span().metadata() {
+        if let Some(metadata) = context.metadata(id) {
             self.look_at(metadata, &text.0);
-        } else {
-            tracing::trace!(?id, "a span was recorded from outside");
         }
     }
 
