@@ -1,5 +1,8 @@
 //! Requests with a token, which is replaced once when the server refuses it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pipe_core::{Namespace, Result};
 use rustify::endpoint::Endpoint;
 
@@ -28,14 +31,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(transport: Transport, namespace: Option<Namespace>, auth: &Auth) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        namespace: Option<Namespace>,
+        auth: &Auth,
+        timeout: Duration,
+    ) -> Self {
         let identity = match auth {
             Auth::Token(_) => "the token".to_owned(),
             Auth::Kubernetes(auth) => format!("role `{}` of auth/{}", auth.role, auth.mount),
             Auth::AppRole(auth) => format!("the role behind auth/{}", auth.mount),
         };
         let login = ServerLogin::new(transport.clone(), namespace.as_ref(), auth);
-        Self { transport, session: Session::new(login), namespace, identity }
+        Self { transport, session: Session::new(login, timeout), namespace, identity }
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -55,6 +63,16 @@ impl Client {
         policy: Policy,
         request: impl Fn() -> E,
     ) -> Result<Answer> {
+        self.send_with_token(namespace, policy, request).await.map(|(answer, _)| answer)
+    }
+
+    /// As `send`, and tells with which token.
+    pub(crate) async fn send_with_token<E: Endpoint>(
+        &self,
+        namespace: Option<&Namespace>,
+        policy: Policy,
+        request: impl Fn() -> E,
+    ) -> Result<(Answer, Arc<Token>)> {
         let headers = Headers::in_namespace(self.joined(namespace)?.as_ref());
         let send = async |token: &Token| {
             self.transport.send(request(), &headers.clone().with_token(token.header())).await
@@ -62,17 +80,24 @@ impl Client {
         let token = self.session.token().await?;
         let answer = send(&token).await?;
         if answer.0.status != 403 {
-            return Ok(answer);
+            return Ok((answer, token));
         }
         match Fault::of(&answer.0, Asked::Work) {
-            Fault::BadToken => send(&*self.session.replace(&token).await?).await,
+            Fault::BadToken => {
+                let token = self.session.replace(&token).await?;
+                let answer = send(&token).await?;
+                if answer.0.status == 403 && Fault::of(&answer.0, Asked::Work) == Fault::BadToken {
+                    self.session.distrust(&token);
+                }
+                Ok((answer, token))
+            }
             Fault::Denied if policy == Policy::Reconsider => {
                 match self.session.reconsider(&token).await {
-                    Some(token) => send(&token).await,
-                    None => Ok(answer),
+                    Some(token) => Ok((send(&token).await?, token)),
+                    None => Ok((answer, token)),
                 }
             }
-            _ => Ok(answer),
+            _ => Ok((answer, token)),
         }
     }
 

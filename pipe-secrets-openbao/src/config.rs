@@ -1,9 +1,11 @@
 //! The settings, which are their own builder.
 
+use std::env::VarError;
+use std::fmt;
 use std::path::PathBuf;
 
 use pipe_core::{Error, ErrorKind, Namespace, Result, SecretName, SecretSource};
-use pipe_http::{CaBundle, HttpConfig, ServerAddress};
+use pipe_http::{CaBundle, HttpClient, HttpConfig, ServerAddress};
 use serde::Deserialize;
 
 /// Where OpenBao is, how we log in, and where in it the secrets are.
@@ -29,7 +31,7 @@ use serde::Deserialize;
 /// # let config: pipe_secrets_openbao::OpenBaoConfig = serde_json::from_str(document).unwrap();
 /// # assert_eq!(config.mount, "secret");
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpenBaoConfig {
@@ -89,44 +91,68 @@ impl OpenBaoConfig {
     /// # Errors
     /// `ConfigInvalid`, naming all variables that are missing or that cannot be honoured.
     pub fn from_env() -> Result<Self> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        Self::from_variables(|name| match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err("is not text"),
+        })
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let get =
-            |name: &str| set(&format!("BAO_{name}")).or_else(|| set(&format!("VAULT_{name}")));
+    fn from_variables(
+        variable: impl Fn(&'static str) -> Result<Option<String>, &'static str>,
+    ) -> Result<Self> {
         let mut faults = Faults::default();
-        if get("SKIP_VERIFY").is_some_and(|value| !matches!(value.as_str(), "0" | "false")) {
+        let mut set = |name: &'static str| {
+            let value = variable(name).map_err(|fault| faults.add(name, fault)).ok().flatten();
+            value.filter(|value| !value.is_empty())
+        };
+        let mut get = |bao, vault| set(bao).or_else(|| set(vault));
+        let address = get("BAO_ADDR", "VAULT_ADDR");
+        let namespace = get("BAO_NAMESPACE", "VAULT_NAMESPACE");
+        let ca = get("BAO_CACERT", "VAULT_CACERT");
+        let mount = get("BAO_AUTH_PATH", "VAULT_AUTH_PATH");
+        let token_file = get("BAO_JWT_FILE", "VAULT_JWT_FILE");
+        let skip_verify = get("BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY");
+        let others = [
+            ("BAO_CAPATH", get("BAO_CAPATH", "VAULT_CAPATH")),
+            ("BAO_CLIENT_CERT", get("BAO_CLIENT_CERT", "VAULT_CLIENT_CERT")),
+            ("BAO_CLIENT_KEY", get("BAO_CLIENT_KEY", "VAULT_CLIENT_KEY")),
+            ("BAO_TLS_SERVER_NAME", get("BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME")),
+        ];
+        let by_token = |token: String| Auth::token(SecretSource::Value(token.into()));
+        let by_role = |role: String| {
+            let mut kubernetes = KubernetesAuth::new(role);
+            kubernetes.mount = mount.clone().unwrap_or(kubernetes.mount);
+            kubernetes.token_file = token_file.clone().map_or(kubernetes.token_file, Into::into);
+            kubernetes.into()
+        };
+        // All of `BAO_` comes before any of `VAULT_`.
+        let auth: Option<Auth> = set("BAO_TOKEN")
+            .map(by_token)
+            .or_else(|| set("BAO_ROLE").map(by_role))
+            .or_else(|| set("VAULT_TOKEN").map(by_token))
+            .or_else(|| set("VAULT_ROLE").map(by_role));
+        if skip_verify.is_some_and(|value| !matches!(value.as_str(), "0" | "false")) {
             faults.add("BAO_SKIP_VERIFY", "certificates are always verified; set BAO_CACERT");
         }
-        let address = get("ADDR");
+        for (name, _) in others.iter().filter(|(_, value)| value.is_some()) {
+            faults.add(name, "is not read from the environment; use the settings of `http`");
+        }
         if address.is_none() {
             faults.add("BAO_ADDR", "is not set");
         }
-        let auth = match (get("TOKEN"), get("ROLE")) {
-            (Some(token), _) => Some(Auth::token(SecretSource::Value(token.into()))),
-            (None, Some(role)) => {
-                let mut kubernetes = KubernetesAuth::new(role);
-                if let Some(mount) = get("AUTH_PATH") {
-                    kubernetes = kubernetes.with_mount(mount);
-                }
-                if let Some(file) = get("JWT_FILE") {
-                    kubernetes = kubernetes.with_token_file(file);
-                }
-                Some(kubernetes.into())
+        if auth.is_none() {
+            faults.add("BAO_TOKEN", "is not set, and neither is BAO_ROLE");
+        }
+        match (address, auth) {
+            (Some(address), Some(auth)) if faults.0.is_empty() => {
+                let mut config = Self::new(address, auth);
+                config.namespace = namespace;
+                config.http.ca = ca.map(CaBundle::file);
+                Ok(config)
             }
-            (None, None) => {
-                faults.add("BAO_TOKEN", "is not set, and neither is BAO_ROLE");
-                None
-            }
-        };
-        let (Some(address), Some(auth)) = (address, auth) else { return Err(faults.into_error()) };
-        faults.into_result()?;
-        let mut config = Self::new(address, auth);
-        config.namespace = get("NAMESPACE");
-        config.http.ca = get("CACERT").map(CaBundle::file);
-        Ok(config)
+            _ => Err(faults.into_error()),
+        }
     }
 
     /// The instance's name in errors, audit and metrics.
@@ -170,9 +196,10 @@ impl OpenBaoConfig {
             faults.add("page_size", "must be at least 1");
         }
         let address = faults.keep("address", self.address.parse::<ServerAddress>());
-        let http = address.as_ref().and_then(|address| {
-            faults.keep("http", pipe_http::HttpClient::new(&self.http, address))
-        });
+        // The faults of `http` do not depend on a sound address.
+        let checkable = address.or_else(|| "https://localhost".parse().ok());
+        let http = checkable
+            .and_then(|address| faults.keep("http", HttpClient::new(&self.http, &address)));
         let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
         let namespace = trimmed
             .filter(|text| !text.is_empty())
@@ -188,9 +215,25 @@ impl OpenBaoConfig {
     }
 }
 
+impl fmt::Debug for OpenBaoConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is no address may hold a password, as URLs do.
+        let address = self.address.parse::<ServerAddress>();
+        f.debug_struct("OpenBaoConfig")
+            .field("name", &self.name)
+            .field("address", &address.map_err(|_| "[not an address]"))
+            .field("auth", &self.auth)
+            .field("namespace", &self.namespace)
+            .field("mount", &self.mount)
+            .field("page_size", &self.page_size)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
 /// What the settings amount to.
 pub(crate) struct Checked {
-    pub(crate) http: pipe_http::HttpClient,
+    pub(crate) http: HttpClient,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) mount: SecretName,
 }
@@ -360,10 +403,6 @@ impl Faults {
             .fold(error, |error, (setting, fault)| error.with(setting, fault))
             .hint(hint)
     }
-
-    fn into_result(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
-    }
 }
 
 #[cfg(test)]
@@ -371,9 +410,9 @@ mod tests {
     use super::*;
 
     fn from(variables: &[(&str, &str)]) -> Result<OpenBaoConfig> {
-        let get =
-            |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-        OpenBaoConfig::from_variables(get)
+        OpenBaoConfig::from_variables(|name| {
+            Ok(variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        })
     }
 
     #[test]
@@ -402,6 +441,24 @@ mod tests {
         let Auth::Kubernetes(auth) = config.unwrap().auth else { panic!("another method") };
         assert_eq!((auth.role.as_str(), auth.mount.as_str()), ("bots", "k8s"));
         assert_eq!(auth.token_file, PathBuf::from("/token"));
+    }
+
+    /// A leftover of another tool must not take the place of what was set for us.
+    #[test]
+    fn a_role_of_ours_comes_before_a_token_of_vault() {
+        let config = from(&[("BAO_ADDR", "x"), ("VAULT_TOKEN", "t"), ("BAO_ROLE", "bots")]);
+        assert!(matches!(config.unwrap().auth, Auth::Kubernetes(_)));
+    }
+
+    #[test]
+    fn variables_that_cannot_be_honoured_are_named() {
+        let error = from(&[("BAO_ADDR", "x"), ("BAO_TOKEN", "t"), ("VAULT_CLIENT_CERT", "/c")]);
+        assert!(error.unwrap_err().hint_text().contains("BAO_CLIENT_CERT"));
+        let error = OpenBaoConfig::from_variables(|name| match name {
+            "BAO_NAMESPACE" => Err("is not text"),
+            _ => Ok(Some("x".to_owned()).filter(|_| matches!(name, "BAO_ADDR" | "BAO_TOKEN"))),
+        });
+        assert!(error.unwrap_err().hint_text().contains("BAO_NAMESPACE"));
     }
 
     #[test]
@@ -450,6 +507,9 @@ mod tests {
     #[test]
     fn no_secret_shows_in_debug_or_in_a_fault_of_the_document() {
         let config = OpenBaoConfig::new("x", Auth::token(SecretSource::Value("hunter2".into())));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let config =
+            OpenBaoConfig::new("https://bot:hunter2@bao.example", KubernetesAuth::new("r"));
         assert!(!format!("{config:?}").contains("hunter2"));
         for auth in [
             r#"{"method":"token","token":"hunter2"}"#,

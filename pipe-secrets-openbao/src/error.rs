@@ -52,6 +52,9 @@ pub(crate) enum Fault {
     NamespaceSealed,
     NamespaceLocked,
     Redirected,
+    Irrevocable,
+    /// Not in OpenBao's form.
+    Foreign,
     /// None of the known refusals; the status decides.
     Other,
 }
@@ -59,11 +62,14 @@ pub(crate) enum Fault {
 impl Fault {
     /// What an answer that is no success means.
     pub(crate) fn of(answer: &HttpResponse, asked: Asked) -> Self {
-        let texts = texts(&answer.body);
+        if (300..400).contains(&answer.status) {
+            return Self::Redirected;
+        }
+        // A 404 of a proxy says nothing about secrets.
+        let Some(texts) = texts(&answer.body) else { return Self::Foreign };
         let says = |part: &str| texts.iter().any(|text| text.contains(part));
         let exactly = |whole: &str| texts.len() == 1 && texts[0].trim() == whole;
         match (answer.status, asked) {
-            (300..400, _) => Self::Redirected,
             (404, _) if says("no handler for route") => Self::MountMissing,
             (404, _) if says("namespace not found") => Self::NamespaceMissing,
             (404, _) if says("Invalid path for a versioned K/V") => Self::NotKv2,
@@ -75,7 +81,7 @@ impl Fault {
             (503, _) if says("has been locked by an administrator") => Self::NamespaceLocked,
             (503, _) if says("is sealed") => Self::Sealed,
             (429, _) if says("quota exceeded") => Self::RateLimited,
-            (429, _) if texts.is_empty() && !answer.body.is_empty() => Self::ReplicaBehind,
+            (429, _) if texts.is_empty() => Self::ReplicaBehind,
             (413, _) => Self::TooLarge,
             (400, _) if says("high complexity") => Self::TooComplex,
             (400, _) if says("upgrade from non-versioned to versioned") => Self::Upgrading,
@@ -101,6 +107,7 @@ impl Fault {
             {
                 Self::ServiceAccountTokenRefused
             }
+            (400, Asked::Work) if says("batch tokens cannot be revoked") => Self::Irrevocable,
             (500, _) if says("active cluster node not found") => Self::NoActiveNode,
             (500, Asked::Login(_)) if says("could not load backend configuration") => {
                 Self::LoginNotConfigured
@@ -264,7 +271,18 @@ impl Fault {
             Self::Redirected => (
                 K::Unavailable,
                 "the server points to another one, and redirects are not followed",
-                "set `address` to the active node or to a load balancer that knows it",
+                "try again, as the cluster may be electing a leader; if it lasts, set `address` to the active node or to \
+                 a load balancer that knows it",
+            ),
+            Self::Irrevocable => (
+                K::Unsupported,
+                "tokens of this type cannot be given back",
+                "let the token expire, or let the role issue service tokens",
+            ),
+            Self::Foreign => (
+                K::Unexpected,
+                "something other than OpenBao answered",
+                "check `address`, and what stands in front of the server",
             ),
             Self::Other => {
                 (K::Unexpected, "the server could not answer", "look into the server's log")
@@ -278,6 +296,8 @@ impl Fault {
         // Where the table knows no better, the status does.
         let kind = match (self, answer.error_kind()) {
             (Self::Other, Some(by_status)) => by_status,
+            // Only an outage can be read from the status of somebody else.
+            (Self::Foreign, Some(by_status)) if by_status.is_retryable() => by_status,
             _ => kind,
         };
         let error = Error::new(kind, message).with("status", answer.status).hint(hint);
@@ -294,25 +314,23 @@ pub(crate) fn refusal(answer: &HttpResponse, asked: Asked) -> Error {
     Fault::of(answer, asked).error(answer)
 }
 
-/// The server's own texts: `errors`, and the warnings of answers that are no success.
-fn texts(body: &[u8]) -> Vec<String> {
+/// The server's own texts: `errors`, and the warnings of answers that are no success; `None` when
+/// the body has not the form that OpenBao's answers have.
+fn texts(body: &[u8]) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Refusal {
-        #[serde(default)]
-        errors: Vec<String>,
-        #[serde(default)]
+        errors: Option<Vec<String>>,
         warnings: Option<Vec<String>>,
+        request_id: Option<serde::de::IgnoredAny>,
     }
-    const LONGEST: usize = 4 << 10;
-    if body.len() > LONGEST {
-        return Vec::new();
+    const LONGEST: usize = 256 << 10;
+    let body = body.get(..LONGEST.min(body.len()))?;
+    let refusal: Refusal = serde_json::from_slice(body).ok()?;
+    if refusal.errors.is_none() && refusal.request_id.is_none() {
+        return None;
     }
-    serde_json::from_slice::<Refusal>(body)
-        .map(|refusal| {
-            let warnings = refusal.warnings.unwrap_or_default();
-            refusal.errors.into_iter().chain(warnings).collect()
-        })
-        .unwrap_or_default()
+    let warnings = refusal.warnings.unwrap_or_default();
+    Some(refusal.errors.unwrap_or_default().into_iter().chain(warnings).collect())
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use pipe_core::{Error, Health};
+use serde::Deserialize;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
 use crate::client::{Client, Policy};
-use crate::error::{Asked, Fault, refusal};
+use crate::error::{Asked, Fault};
 use crate::transport::{Call, Headers};
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -24,31 +25,54 @@ pub(crate) async fn check(client: &Client) -> Health {
 async fn ask(client: &Client) -> Health {
     // Asked in the root namespace and without a token: others are refused the answer.
     match client.transport().send(Call::get("sys/health"), &Headers::default()).await {
-        Ok(answer) => match answer.0.status {
-            // Active, standby, and a standby that answers reads itself: all of them serve.
-            200 | 429 | 473 => {}
-            501 => {
-                return Health::unhealthy(
-                    "the server is not initialised",
-                    "run `bao operator init`",
-                );
+        // Active, standby, and a standby that answers reads itself: all of them serve.
+        Ok(answer) if matches!(answer.0.status, 200 | 429 | 473 | 501 | 503) => {
+            let Some(state) = ServerState::of(&answer.0.body) else { return foreign() };
+            if !state.initialized {
+                let hint = "run `bao operator init`";
+                return Health::unhealthy("the server is not initialised", hint);
             }
-            503 => return Health::unhealthy("the server is sealed", "unseal the server"),
-            _ => {
-                let error = answer.0.error("the address does not answer like OpenBao");
-                return Health::unhealthy(error.message(), "set `address` to an OpenBao server");
+            if state.sealed {
+                return Health::unhealthy("the server is sealed", "unseal the server");
             }
-        },
+        }
+        Ok(_) => return foreign(),
         Err(error) => return unhealthy(&error),
     }
     match client.send(None, Policy::Accept, || LookupTokenSelfRequest {}).await {
-        Ok(answer) => match (answer.0.error_kind(), Fault::of(&answer.0, Asked::Work)) {
+        Ok(answer) if answer.0.error_kind().is_none() => {
+            match answer.parse::<serde::de::IgnoredAny>() {
+                Ok(_) => Health::healthy(),
+                Err(error) => unhealthy(&error),
+            }
+        }
+        Ok(answer) => match Fault::of(&answer.0, Asked::Work) {
             // A token without the default policy may not look at itself, and is valid all the same.
-            (None, _) | (Some(_), Fault::Denied) => Health::healthy(),
-            _ => unhealthy(&refusal(&answer.0, Asked::Work)),
+            Fault::Denied => Health::healthy(),
+            fault => unhealthy(&fault.error(&answer.0)),
         },
         Err(error) => unhealthy(&error),
     }
+}
+
+/// What `sys/health` says, whatever its status.
+#[derive(Deserialize)]
+struct ServerState {
+    initialized: bool,
+    sealed: bool,
+}
+
+impl ServerState {
+    fn of(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
+fn foreign() -> Health {
+    Health::unhealthy(
+        "the address does not answer like OpenBao",
+        "check `address`, and what stands in front of the server",
+    )
 }
 
 fn unhealthy(error: &Error) -> Health {

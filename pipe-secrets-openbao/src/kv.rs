@@ -1,7 +1,8 @@
 //! The KV v2 engine: reading with version and metadata in one call, writing with check-and-set,
 //! soft delete, listing page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pipe_core::secrets::{Change, ListQuery, Secret, SecretVersion, WriteOutcome};
@@ -20,12 +21,15 @@ use crate::value::{Outgoing, incoming};
 
 /// How often a write is tried again when others write the same secret.
 const WRITE_ATTEMPTS: u32 = 10;
+const NAMESPACES_REMEMBERED: usize = 1024;
 
 /// A KV v2 engine.
 #[derive(Debug)]
 pub(crate) struct Kv {
     mount: SecretName,
     page_size: u32,
+    /// The namespaces whose mount is known to be a KV v2 engine.
+    checked: Mutex<HashSet<Option<Namespace>>>,
 }
 
 /// What a read found.
@@ -108,7 +112,7 @@ impl ListWay {
 
 impl Kv {
     pub(crate) fn new(mount: SecretName, page_size: u32) -> Self {
-        Self { mount, page_size }
+        Self { mount, page_size, checked: Mutex::default() }
     }
 
     fn path(&self, kind: &str, name: &str) -> String {
@@ -123,6 +127,12 @@ impl Kv {
     }
 
     async fn read(&self, client: &Client, secret: &SecretRef) -> Result<Found> {
+        // The server takes 0 for the current version, and refuses what its numbers cannot hold.
+        let never =
+            |version: SecretVersion| i64::try_from(version.number()).map_or(true, |v| v == 0);
+        if secret.version.is_some_and(never) {
+            return Ok(Found::Nothing { last: 0 });
+        }
         let request = || ReadSecretRequest {
             mount: self.mount.to_string(),
             path: secret.name.to_string(),
@@ -130,7 +140,7 @@ impl Kv {
         };
         let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
         if answer.0.error_kind().is_none() {
-            let stored = answer.parse::<Stored<'_>>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+            let stored = answer.data::<Stored<'_>>()?;
             let found = Secret::new(stored.data.as_ref().map(incoming).unwrap_or_default());
             let found = found.with_version(SecretVersion::new(stored.metadata.version));
             return Ok(Found::Secret(match time(&stored.metadata.created_time) {
@@ -141,10 +151,13 @@ impl Kv {
         match Fault::of(&answer.0, Asked::Work) {
             // A deleted or destroyed version is told apart by its metadata.
             Fault::Absent => {
-                let deleted = answer.parse::<Stored<'_>>().ok().and_then(|answer| answer.data);
-                Ok(Found::Nothing { last: deleted.map_or(0, |stored| stored.metadata.version) })
+                if let Ok(deleted) = answer.data::<Stored<'_>>() {
+                    return Ok(Found::Nothing { last: deleted.metadata.version });
+                }
+                self.check_mount(client, secret.namespace.as_ref()).await?;
+                Ok(Found::Nothing { last: 0 })
             }
-            fault => Err(self.fault(client, fault, &answer, "data", &secret.name, "read")),
+            _ => Err(self.fault(client, &answer, &Place::data(secret), "read")),
         }
     }
 
@@ -170,8 +183,7 @@ impl Kv {
             };
             let answer = self.write(client, secret, data, based_on).await?;
             if answer.0.error_kind().is_none() {
-                let version =
-                    answer.parse::<Version>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+                let version = answer.data::<Version>()?;
                 let version = SecretVersion::new(version.version);
                 return Ok(WriteOutcome::new(change).with_version(version));
             }
@@ -181,16 +193,9 @@ impl Kv {
                     let longest = 5_u64 << attempt.min(5);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
                 }
-                fault => {
-                    let error = self.fault(
-                        client,
-                        fault,
-                        &answer,
-                        "data",
-                        &secret.name,
-                        "create` and `update",
-                    );
-                    return Err(error);
+                _ => {
+                    let place = Place::data(secret);
+                    return Err(self.fault(client, &answer, &place, "create` and `update"));
                 }
             }
         }
@@ -234,10 +239,7 @@ impl Kv {
         let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
         match answer.0.error_kind() {
             None => Ok(true),
-            Some(_) => {
-                let fault = Fault::of(&answer.0, Asked::Work);
-                Err(self.fault(client, fault, &answer, "data", &secret.name, "delete"))
-            }
+            Some(_) => Err(self.fault(client, &answer, &Place::data(secret), "delete")),
         }
     }
 
@@ -327,14 +329,64 @@ impl Kv {
             let policy = if way.is_last() { Policy::Reconsider } else { Policy::Accept };
             let answer = client.send(namespace, policy, || call.clone()).await?;
             if answer.0.error_kind().is_none() {
-                return answer.parse::<Page>().map_err(not_kv2)?.data.ok_or_else(no_data);
+                return answer.data::<Page>();
             }
             match Fault::of(&answer.0, Asked::Work) {
-                Fault::Absent => return Ok(Page::default()),
+                Fault::Absent => {
+                    self.check_mount(client, namespace).await?;
+                    return Ok(Page::default());
+                }
                 Fault::Denied | Fault::PathUnsupported if !way.is_last() => way.step_down(),
-                fault => return Err(self.fault(client, fault, &answer, kind, &folder, "list")),
+                _ => {
+                    let place = Place { namespace, kind, name: folder };
+                    return Err(self.fault(client, &answer, &place, "list"));
+                }
             }
         }
+    }
+
+    /// Makes sure, once per namespace, that "nothing is there" comes from a KV v2 engine: KV v1
+    /// and the cubbyhole say it too, and would store a write in another form.
+    async fn check_mount(&self, client: &Client, namespace: Option<&Namespace>) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Mount {
+            r#type: String,
+            path: String,
+            options: Option<BTreeMap<String, String>>,
+        }
+        let namespace = namespace.cloned();
+        if self.checked().contains(&namespace) {
+            return Ok(());
+        }
+        let call = Call::get(format!("sys/internal/ui/mounts/{}", self.mount));
+        let answer = client.send(namespace.as_ref(), Policy::Accept, || call.clone()).await?;
+        if answer.0.error_kind().is_none() {
+            let mount = answer.data::<Mount>()?;
+            let version = mount.options.as_ref().and_then(|options| options.get("version"));
+            let is_kv2 = mount.r#type == "kv" && version.is_some_and(|version| version == "2");
+            if !is_kv2 || mount.path.trim_end_matches('/') != self.mount.as_str() {
+                let error = Error::new(ErrorKind::ConfigInvalid, "the mount is no KV v2 engine");
+                return Err(error
+                    .with("mount", &self.mount)
+                    .hint("set `mount` to the mount of a KV v2 engine"));
+            }
+        } else {
+            let error = Fault::of(&answer.0, Asked::Work).error(&answer.0);
+            if error.is_retryable() {
+                return Err(error);
+            }
+            // Whoever may do nothing at the mount is not told what it is.
+        }
+        let mut checked = self.checked();
+        if checked.len() >= NAMESPACES_REMEMBERED {
+            checked.clear();
+        }
+        checked.insert(namespace);
+        Ok(())
+    }
+
+    fn checked(&self) -> MutexGuard<'_, HashSet<Option<Namespace>>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn is_readable(
@@ -347,12 +399,15 @@ impl Kv {
             || ReadSecretMetadataRequest { mount: self.mount.to_string(), path: name.to_owned() };
         let answer = client.send(namespace, Policy::Reconsider, request).await?;
         if answer.0.error_kind().is_none() {
-            let metadata = answer.parse::<Metadata>().map_err(not_kv2)?.data.ok_or_else(no_data)?;
+            let metadata = answer.data::<Metadata>()?;
             return Ok(metadata.is_readable());
         }
         match Fault::of(&answer.0, Asked::Work) {
             Fault::Absent => Ok(false),
-            fault => Err(self.fault(client, fault, &answer, "metadata", &name, "read")),
+            _ => {
+                let place = Place { namespace, kind: "metadata", name };
+                Err(self.fault(client, &answer, &place, "read"))
+            }
         }
     }
 
@@ -360,21 +415,38 @@ impl Kv {
     fn fault(
         &self,
         client: &Client,
-        fault: Fault,
         answer: &Answer,
-        kind: &str,
-        name: &dyn std::fmt::Display,
+        place: &Place<'_>,
         capability: &str,
     ) -> Error {
-        let path = self.path(kind, &name.to_string());
-        let mut error = fault.error(&answer.0);
-        if fault == Fault::Denied {
-            error = error.hint(format!(
+        let fault = Fault::of(&answer.0, Asked::Work);
+        let mut path = self.path(place.kind, place.name);
+        // A policy of the token's namespace names the namespaces below it.
+        if let Some(namespace) = place.namespace {
+            path = format!("{namespace}/{path}");
+        }
+        let error = fault.error(&answer.0);
+        let error = match fault {
+            Fault::Denied => error.hint(format!(
                 "grant `{capability}` on \"{path}\" in a policy of {}",
                 client.identity()
-            ));
-        }
+            )),
+            _ => error,
+        };
         error.with("path", path)
+    }
+}
+
+/// Where in the engine a request went.
+struct Place<'a> {
+    namespace: Option<&'a Namespace>,
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn data(secret: &'a SecretRef) -> Self {
+        Self { namespace: secret.namespace.as_ref(), kind: "data", name: secret.name.as_str() }
     }
 }
 
@@ -388,12 +460,4 @@ fn refer(name: SecretName, namespace: Option<&Namespace>) -> SecretRef {
 
 fn time(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(text).ok()
-}
-
-fn not_kv2(error: Error) -> Error {
-    error.hint("set `mount` to the mount of a KV v2 engine")
-}
-
-fn no_data() -> Error {
-    not_kv2(Error::new(ErrorKind::Unexpected, "the answer holds no data"))
 }

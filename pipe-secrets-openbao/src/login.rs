@@ -118,10 +118,12 @@ impl Login for ServerLogin {
         let headers = self.headers.clone().with_token(token.clone());
         let answer = self.transport.send(RevokeTokenSelfRequest {}, &headers).await?;
         match answer.0.error_kind() {
-            // A token that the server no longer knows has been given back.
-            Some(_) if Fault::of(&answer.0, Asked::Work) == Fault::BadToken => Ok(()),
-            Some(_) => Err(refusal(&answer.0, Asked::Work)),
             None => Ok(()),
+            Some(_) => match Fault::of(&answer.0, Asked::Work) {
+                // What the server no longer knows has been given back; a batch token cannot be.
+                Fault::BadToken | Fault::Irrevocable => Ok(()),
+                fault => Err(fault.error(&answer.0)),
+            },
         }
     }
 }

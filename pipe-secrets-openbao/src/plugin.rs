@@ -15,11 +15,14 @@ use crate::config::OpenBaoConfig;
 use crate::kv::Kv;
 use crate::raw::{self, ReadSecret};
 use crate::transport::Transport;
+use crate::value::stored_size;
 
 /// OpenBao refuses requests of more than 1,000 strings: with check-and-set, 498 pairs fit.
 const MAX_KEYS: usize = 498;
 /// In base64 still below the 1 MiB that an entry of raft storage may have.
 const MAX_SECRET_BYTES: usize = 512 << 10;
+
+const MAX_KEY_BYTES: usize = 512;
 
 /// OpenBao as a [`SecretsPlugin`]. Clones share the login.
 #[derive(Clone)]
@@ -43,11 +46,13 @@ impl OpenBao {
     /// `ConfigInvalid`, naming all settings that are wrong.
     pub fn new(config: OpenBaoConfig) -> Result<Self> {
         let checked = config.check().map_err(|error| error.at(&config.name, "new"))?;
-        let client = Client::new(Transport::new(checked.http), checked.namespace, &config.auth);
+        let transport = Transport::new(checked.http);
+        let timeout = config.http.timeout;
+        let client = Client::new(transport, checked.namespace, &config.auth, timeout);
         Ok(Self(Arc::new(Inner {
             kv: Kv::new(checked.mount, config.page_size),
             client,
-            timeout: config.http.timeout,
+            timeout,
             turns: std::array::from_fn(|_| Mutex::new(())),
             name: config.name,
         })))
@@ -84,6 +89,7 @@ impl OpenBao {
     async fn create(&self, secret: &SecretRef, data: &SecretData) -> Result<WriteOutcome> {
         current_only(secret)?;
         self.capabilities().check(data)?;
+        check_keys(data)?;
         let _turn = self.turn(secret).await?;
         self.0.kv.create(&self.0.client, secret, data).await
     }
@@ -101,6 +107,17 @@ fn current_only(secret: &SecretRef) -> Result<()> {
         Some(_) => Err(Error::new(ErrorKind::InvalidArgument, "an old version cannot be changed")
             .with("secret", secret)
             .hint("leave the version out of the reference")),
+    }
+}
+
+/// Keys take room in the entry too; with this bound, all of them fit beside the values.
+fn check_keys(data: &SecretData) -> Result<()> {
+    match data.keys().find(|key| stored_size(key) > MAX_KEY_BYTES) {
+        None => Ok(()),
+        Some(key) => Err(Error::new(ErrorKind::InvalidArgument, "the key is too long")
+            .with("key", key)
+            .with("limit", MAX_KEY_BYTES)
+            .hint("use a shorter key")),
     }
 }
 

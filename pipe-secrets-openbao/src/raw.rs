@@ -64,7 +64,7 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
             .hint("use the mount and the path below it, without empty, `.` or `..` parts"));
     }
     let call = Call::get(path);
-    let answer = client.send(None, Policy::Reconsider, || call.clone()).await?;
+    let (answer, token) = client.send_with_token(None, Policy::Reconsider, || call.clone()).await?;
     if answer.0.error_kind().is_some() {
         return match Fault::of(&answer.0, Asked::Work) {
             Fault::Absent => Ok(None),
@@ -91,5 +91,8 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
         duration: Duration::from_secs(parsed.lease_duration.into()),
         renewable: parsed.renewable,
     });
+    if lease.is_some() {
+        token.has_lease();
+    }
     Ok(Some(ReadSecret { secret, lease }))
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,10 +17,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::transport::token_header;
 
-/// After a failed login, callers get the same failure for this long instead of a login each.
+/// After a failed login, callers get the same failure for this long instead of a login each. It
+/// doubles, to a minute, while the server refuses the very tokens that it gives.
 const LOGIN_COOLDOWN: Duration = Duration::from_secs(1);
-/// A denial may be cured by a login that picks up new policies; it is tried this often at most.
+/// A token that is refused this young was never good.
+const YOUNG: Duration = Duration::from_secs(10);
+/// A denial may be cured by a login that picks up new policies. It is tried this often at most,
+/// and half as often each time, to once an hour.
 const POLICY_COOLDOWN: Duration = Duration::from_secs(60);
+/// A login is one request and a file or two; the request has a deadline of its own.
+const BEYOND_THE_REQUEST: Duration = Duration::from_secs(5);
 /// How long calls may still be under way with a token that was replaced.
 const RETIREMENT: Duration = Duration::from_secs(60);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
@@ -55,6 +62,9 @@ pub(crate) struct Token {
     granted: Option<Duration>,
     /// Counts logins: a renewed token is the same token.
     login: u64,
+    obtained_at: Instant,
+    /// Whether a lease hangs on it, which would end with it.
+    has_leases: AtomicBool,
 }
 
 impl Token {
@@ -73,7 +83,19 @@ impl Token {
             ours: granted.ours,
             granted: original.or(granted.lifetime),
             login,
+            obtained_at: now,
+            has_leases: AtomicBool::new(false),
         })
+    }
+
+    /// A lease was given for this token: giving the token back would end it.
+    pub(crate) fn has_lease(&self) {
+        self.has_leases.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it should be given back.
+    fn is_to_be_revoked(&self) -> bool {
+        self.ours && !self.has_expired()
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
@@ -94,7 +116,11 @@ impl Token {
 type Flight = Shared<BoxFuture<'static, Result<Arc<Token>>>>;
 
 /// Hands out the token. Its tasks end when it is dropped.
-pub(crate) struct Session<L: Login>(Arc<Inner<L>>);
+pub(crate) struct Session<L: Login> {
+    inner: Arc<Inner<L>>,
+    /// How long to wait for a login.
+    patience: Duration,
+}
 
 struct Inner<L> {
     login: L,
@@ -106,9 +132,15 @@ struct State {
     current: Option<Arc<Token>>,
     /// The login that is under way, which everybody waits for.
     flight: Option<Flight>,
+    /// Until when everybody gets this failure instead of a login.
     failed: Option<(Instant, Error)>,
     logins: u64,
+    /// How many tokens in a row were refused young.
+    refused: u32,
+    policy_logins: u32,
     policy_login_at: Option<Instant>,
+    /// Tokens that others took the place of, while calls may be under way with them.
+    retired: Vec<Arc<Token>>,
     keeper: Option<Task>,
     closed: bool,
 }
@@ -123,74 +155,109 @@ impl Drop for Task {
 }
 
 impl<L: Login> Session<L> {
-    pub(crate) fn new(login: L) -> Self {
-        Self(Arc::new(Inner { login, state: Mutex::default() }))
+    /// A session whose logins take `timeout` at most.
+    pub(crate) fn new(login: L, timeout: Duration) -> Self {
+        let inner = Arc::new(Inner { login, state: Mutex::default() });
+        Self { inner, patience: timeout + BEYOND_THE_REQUEST }
     }
 
     /// The token, after a login when there is none.
     pub(crate) async fn token(&self) -> Result<Arc<Token>> {
-        self.0.obtain(None).await
+        self.obtain(None).await
     }
 
     /// Another token than this one, which the server refused.
     pub(crate) async fn replace(&self, refused: &Token) -> Result<Arc<Token>> {
-        let token = self.0.obtain(Some(refused.login)).await?;
+        let token = self.obtain(Some(refused.login)).await?;
         if !token.ours && token.value == refused.value {
             // Reading the same token again would not make it valid.
-            self.0.forget(token.login);
+            self.inner.forget(token.login);
             return Err(Error::new(ErrorKind::Unauthenticated, "the server refuses the token")
                 .hint("set `auth` to a token that is valid on this server and in this namespace"));
         }
         Ok(token)
     }
 
+    /// Says that the server refused a token that took the place of a refused one. When it was
+    /// young, logging in again does not help, and there will be a pause before the next login.
+    pub(crate) fn distrust(&self, token: &Arc<Token>) {
+        let mut state = self.inner.state();
+        if state.current.as_ref().is_none_or(|current| current.login != token.login) {
+            return;
+        }
+        if token.obtained_at.elapsed() > YOUNG {
+            state.refused = 0;
+            return;
+        }
+        state.current = None;
+        state.keeper = None;
+        let cooldown = LOGIN_COOLDOWN * 2_u32.pow(state.refused.min(6));
+        state.refused += 1;
+        let error = Error::new(
+            ErrorKind::Unauthenticated,
+            "the server refuses the tokens it gives",
+        )
+        .hint(
+            "check the role's token_bound_cidrs and token_num_uses, and the health of the cluster",
+        );
+        state.failed = Some((Instant::now() + cooldown, error));
+        if token.is_to_be_revoked() {
+            state.retired.push(Arc::clone(token));
+            let inner = Arc::downgrade(&self.inner);
+            drop(tokio::spawn(revoke_retired(inner, token.login, Duration::ZERO)));
+        }
+    }
+
     /// Another token because this one may not do something, now and then: its role may have been
-    /// given new policies. `None` when it is not worth trying.
+    /// given new policies, its file a new token. `None` when it is not worth trying.
     pub(crate) async fn reconsider(&self, denied: &Token) -> Option<Arc<Token>> {
-        {
-            let mut state = self.0.state();
-            let recently = state.policy_login_at.is_some_and(|at| at.elapsed() < POLICY_COOLDOWN);
+        if denied.ours {
+            let mut state = self.inner.state();
             let replaced = state.current.as_ref().is_some_and(|token| token.login > denied.login);
-            if !denied.ours || recently && !replaced {
-                return None;
-            }
             if !replaced {
-                state.policy_login_at = Some(Instant::now());
+                let cooldown = POLICY_COOLDOWN * 2_u32.pow(state.policy_logins.min(6));
+                if state.policy_login_at.is_some_and(|at| at.elapsed() < cooldown) {
+                    return None;
+                }
+                if state.policy_login_at.replace(Instant::now()).is_some() {
+                    state.policy_logins += 1;
+                }
             }
         }
-        let before = self.0.state().current.clone();
-        let token = self.0.obtain(Some(denied.login)).await.ok()?;
-        if let Some(before) = before.filter(|before| before.login == denied.login) {
-            self.retire(before);
-        }
-        Some(token)
+        let token = self.obtain(Some(denied.login)).await.ok()?;
+        (token.ours || token.value != denied.value).then_some(token)
     }
 
-    /// Gives a replaced token back once nobody can be using it.
-    fn retire(&self, token: Arc<Token>) {
-        let inner = Arc::downgrade(&self.0);
-        tokio::spawn(async move {
-            sleep(RETIREMENT).await;
-            if let Some(inner) = inner.upgrade() {
-                drop(inner.login.revoke(&token.header).await);
-            }
-        });
-    }
-
-    /// Gives the token back when it is ours. No call works afterwards.
+    /// Gives back what is ours. No call works afterwards.
     pub(crate) async fn close(&self) -> Result<()> {
-        let (token, flight) = {
-            let mut state = self.0.state();
+        let (flight, mut tokens) = {
+            let mut state = self.inner.state();
             state.closed = true;
             state.keeper = None;
-            (state.current.take(), state.flight.take())
+            let mut tokens = std::mem::take(&mut state.retired);
+            tokens.extend(state.current.take());
+            (state.flight.take(), tokens)
         };
-        // A login that is under way sees that we closed, and gives its token back itself.
-        drop(flight);
-        match token.filter(|token| token.ours && !token.has_expired()) {
-            Some(token) => self.0.login.revoke(&token.header).await,
-            None => Ok(()),
+        if let Some(flight) = flight {
+            // A login that is under way sees that we closed, and gives its token back itself.
+            drop(tokio::time::timeout(self.patience, flight).await);
         }
+        tokens.retain(|token| token.is_to_be_revoked());
+        let mut result = Ok(());
+        for token in tokens {
+            result = result.and(self.inner.login.revoke(&token.header).await);
+        }
+        result
+    }
+
+    /// As [`Inner::obtain`], with a bound: the login may belong to a runtime that stands still.
+    async fn obtain(&self, refused: Option<u64>) -> Result<Arc<Token>> {
+        let wait = tokio::time::timeout(self.patience, self.inner.obtain(refused));
+        wait.await.unwrap_or_else(|_| {
+            self.inner.state().flight = None;
+            Err(Error::new(ErrorKind::Timeout, "the login takes too long")
+                .hint("check the server's load, or raise `http.timeout`"))
+        })
     }
 }
 
@@ -217,8 +284,8 @@ impl<L: Login> Inner<L> {
         if let Some(flight) = state.flight.as_ref().filter(|flight| flight.peek().is_none()) {
             return flight.clone().boxed();
         }
-        if let Some((at, error)) = &state.failed
-            && at.elapsed() < LOGIN_COOLDOWN
+        if let Some((until, error)) = &state.failed
+            && Instant::now() < *until
         {
             return ready(Err(error.clone())).boxed();
         }
@@ -244,14 +311,23 @@ impl<L: Login> Inner<L> {
                 Ok(token) if !state.closed => {
                     state.logins = login;
                     state.failed = None;
-                    state.current = Some(Arc::clone(token));
+                    if let Some(replaced) = state.current.replace(Arc::clone(token))
+                        && replaced.is_to_be_revoked()
+                        && !replaced.has_leases.load(Ordering::Relaxed)
+                    {
+                        let inner = Arc::downgrade(&self);
+                        drop(tokio::spawn(revoke_retired(inner, replaced.login, RETIREMENT)));
+                        state.retired.push(replaced);
+                    }
                     state.keeper = token.renew_at.is_some().then(|| {
                         let inner = Arc::downgrade(&self);
                         Task(tokio::spawn(keep(inner, Arc::clone(token))))
                     });
                 }
                 Ok(_) => {}
-                Err(error) => state.failed = Some((Instant::now(), error.clone())),
+                Err(error) => {
+                    state.failed = Some((Instant::now() + LOGIN_COOLDOWN, error.clone()));
+                }
             }
             if !state.closed {
                 return token;
@@ -287,6 +363,20 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the plugin is closed")
         .hint("make a new plugin; this one gave its token back")
         .exhausted()
+}
+
+/// Gives a retired token back once nobody can be using it.
+async fn revoke_retired<L: Login>(inner: Weak<Inner<L>>, login: u64, after: Duration) {
+    sleep(after).await;
+    let Some(inner) = inner.upgrade() else { return };
+    let retired = {
+        let mut state = inner.state();
+        let place = state.retired.iter().position(|token| token.login == login);
+        place.map(|place| state.retired.remove(place))
+    };
+    if let Some(token) = retired {
+        drop(inner.login.revoke(&token.header).await);
+    }
 }
 
 /// Renews the token at two thirds of its life, and logs in anew when renewing leads nowhere. Ends
@@ -349,7 +439,7 @@ impl Backoff {
 impl<L: Login> Drop for Session<L> {
     fn drop(&mut self) {
         // The keeper holds on to what holds it; and a login under way gives its token back.
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         state.closed = true;
         state.keeper = None;
     }
@@ -357,7 +447,7 @@ impl<L: Login> Drop for Session<L> {
 
 impl<L: Login> fmt::Debug for Session<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.state();
+        let state = self.inner.state();
         f.debug_struct("Session")
             .field("logins", &state.logins)
             .field("logged_in", &state.current.is_some())

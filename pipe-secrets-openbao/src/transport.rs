@@ -4,8 +4,12 @@
 //! bodies; its endpoint structs and `EndpointResult` are sound. Nothing of vaultrs or rustify is
 //! ever formatted: their `Debug` shows tokens and bodies.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
-use http::header::{HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use pipe_core::{Error, ErrorKind, Namespace, Result};
 use pipe_http::{HttpClient, HttpResponse};
@@ -20,6 +24,9 @@ const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Asked for by servers that are set up to refuse requests which a browser was tricked into.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+
+const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
+const INCONSISTENT: HeaderName = HeaderName::from_static("x-vault-inconsistent");
 
 /// What goes with a request besides path and body.
 #[derive(Clone, Default)]
@@ -101,11 +108,12 @@ impl Endpoint for Call {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: HttpClient,
+    seen: Arc<Mutex<Option<SeenIndex>>>,
 }
 
 impl Transport {
     pub(crate) fn new(http: HttpClient) -> Self {
-        Self { http }
+        Self { http, seen: Arc::default() }
     }
 
     pub(crate) fn address(&self) -> &pipe_http::ServerAddress {
@@ -114,7 +122,8 @@ impl Transport {
 
     /// Sends a request once. Any status is an answer.
     pub(crate) async fn send(&self, endpoint: impl Endpoint, headers: &Headers) -> Result<Answer> {
-        let middleware = Middleware { headers, base: self.address().as_str() };
+        let seen = self.seen().as_ref().map(|seen| seen.header.clone());
+        let middleware = Middleware { headers, base: self.address().as_str(), seen };
         let result = endpoint.with_middleware(&middleware).exec(self).await;
         // Neither side of this can be reached but by a request that cannot be built.
         let (mut parts, body) = result
@@ -123,8 +132,47 @@ impl Transport {
             .into_parts();
         match parts.extensions.remove::<Error>() {
             Some(error) => Err(error),
-            None => Ok(Answer(HttpResponse::new(parts.status.as_u16(), parts.headers, body))),
+            None => {
+                self.see(&parts.headers);
+                Ok(Answer(HttpResponse::new(parts.status.as_u16(), parts.headers, body)))
+            }
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<SeenIndex>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn see(&self, headers: &HeaderMap) {
+        let Some(new) = headers.get(INDEX).and_then(SeenIndex::of) else { return };
+        let mut seen = self.seen();
+        // Answers overtake each other; another cluster counts anew.
+        if seen.as_ref().is_none_or(|old| old.cluster != new.cluster || old.value < new.value) {
+            *seen = Some(new);
+        }
+    }
+}
+
+/// How much of a cluster's log we have seen. Sent along, it keeps a standby that lags from
+/// answering as if our own writes had not happened.
+#[derive(Debug)]
+struct SeenIndex {
+    header: HeaderValue,
+    cluster: String,
+    value: u64,
+}
+
+impl SeenIndex {
+    fn of(header: &HeaderValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Index {
+            cluster: String,
+            value: String,
+        }
+        let json = STANDARD.decode(header.as_bytes()).ok()?;
+        let index: Index = serde_json::from_slice(&json).ok()?;
+        let value = index.value.parse().ok()?;
+        Some(Self { header: header.clone(), cluster: index.cluster, value })
     }
 }
 
@@ -132,6 +180,22 @@ impl Transport {
 pub(crate) struct Answer(pub(crate) HttpResponse);
 
 impl Answer {
+    /// The data of an answer of a KV v2 engine.
+    pub(crate) fn data<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        let not_kv2 = |message: &'static str| {
+            Error::new(ErrorKind::Unexpected, message)
+                .hint("set `mount` to the mount of a KV v2 engine")
+        };
+        match self.parse::<T>() {
+            Ok(EndpointResult { data: Some(data), .. }) => Ok(data),
+            Ok(_) => Err(not_kv2("the answer holds no data")),
+            Err(error) => match self.parse::<serde::de::IgnoredAny>() {
+                Ok(_) => Err(not_kv2("the answer is not that of a KV v2 engine")),
+                Err(_) => Err(error),
+            },
+        }
+    }
+
     /// The answer's content. What serde has to say is left out: it quotes values.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<EndpointResult<T>> {
         serde_json::from_slice(&self.0.body).map_err(|_| {
@@ -172,6 +236,7 @@ impl rustify::client::Client for Transport {
 struct Middleware<'a> {
     headers: &'a Headers,
     base: &'a str,
+    seen: Option<HeaderValue>,
 }
 
 impl MiddleWare for Middleware<'_> {
@@ -195,6 +260,11 @@ impl MiddleWare for Middleware<'_> {
             url.as_str().parse().map_err(|source| ClientError::UrlBuildError { source })?;
         let headers = request.headers_mut();
         headers.insert(REQUEST, HeaderValue::from_static("true"));
+        if let Some(seen) = &self.seen {
+            headers.insert(INDEX, seen.clone());
+            // Else a node that lags answers 429, and the caller has to try again.
+            headers.insert(INCONSISTENT, HeaderValue::from_static("forward-active-node"));
+        }
         if let Some(token) = &self.headers.token {
             headers.insert(TOKEN, token.clone());
         }
@@ -206,5 +276,34 @@ impl MiddleWare for Middleware<'_> {
 
     fn response<E: Endpoint>(&self, _: &E, _: &mut Response<Vec<u8>>) -> Result<(), ClientError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipe_http::HttpConfig;
+
+    use super::*;
+
+    fn headers(cluster: &str, value: u64) -> HeaderMap {
+        let index = format!(r#"{{"cluster":"{cluster}","value":"{value}"}}"#);
+        let header = HeaderValue::from_str(&STANDARD.encode(index)).unwrap();
+        HeaderMap::from_iter([(INDEX, header)])
+    }
+
+    /// A standby that lags would else show what was there before our own write.
+    #[test]
+    fn the_highest_index_of_the_cluster_is_kept() {
+        let address = "http://127.0.0.1:1".parse().unwrap();
+        let transport = Transport::new(HttpClient::new(&HttpConfig::new(), &address).unwrap());
+        let after = |headers: HeaderMap| {
+            transport.see(&headers);
+            transport.seen().as_ref().map(|seen| (seen.cluster.clone(), seen.value))
+        };
+        assert_eq!(after(HeaderMap::new()), None);
+        assert_eq!(after(headers("a", 5)), Some(("a".to_owned(), 5)));
+        assert_eq!(after(headers("a", 3)), Some(("a".to_owned(), 5)));
+        assert_eq!(after(headers("a", 10)), Some(("a".to_owned(), 10)));
+        assert_eq!(after(headers("b", 1)), Some(("b".to_owned(), 1)));
     }
 }

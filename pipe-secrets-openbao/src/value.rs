@@ -39,7 +39,7 @@ fn plain(value: &SecretValue) -> Option<&str> {
 }
 
 /// What the text takes in the server's storage, where Go writes some characters as `\u003c`.
-fn stored_size(text: &str) -> usize {
+pub(crate) fn stored_size(text: &str) -> usize {
     text.chars()
         .map(|c| match c {
             '"' | '\\' | '\n' | '\r' | '\t' => 2,

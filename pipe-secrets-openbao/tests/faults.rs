@@ -58,6 +58,59 @@ async fn an_answer_of_another_form_is_unexpected() {
     assert_eq!(plugin.get_secret(&secret()).await.unwrap().unwrap().data, data());
 }
 
+/// A 404 of an ingress says nothing about secrets.
+#[tokio::test]
+async fn only_openbao_can_say_that_nothing_is_there() {
+    let server = fake::OpenBao::start().await;
+    let plugin = approle(&server);
+    for body in ["", "<html>default backend - 404</html>", r#"{"kind":"Status","code":404}"#] {
+        let fault = Fault::Status { code: 404, body: body.to_owned(), headers: Vec::new() };
+        server.inject(fault, "secret/", usize::MAX);
+        let query = pipe_core::secrets::ListQuery::new();
+        let kinds = [
+            plugin.get_secret(&secret()).await.unwrap_err().kind(),
+            plugin.delete_secret(&secret()).await.unwrap_err().kind(),
+            plugin.create_secret(&secret(), data()).await.unwrap_err().kind(),
+            plugin.list_secrets(&query).await.unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [ErrorKind::Unexpected; 4], "{body}");
+        server.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn versions_that_no_server_counts_are_absent() {
+    let server = fake::OpenBao::start().await;
+    let plugin = approle(&server);
+    plugin.create_secret(&secret(), data()).await.unwrap();
+    for number in [0, u64::MAX] {
+        let version = pipe_core::secrets::SecretVersion::new(number);
+        assert_eq!(plugin.get_secret(&secret().with_version(version)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_long_is_refused_before_any_request() {
+    let server = fake::OpenBao::start().await;
+    let plugin = approle(&server);
+    let data = SecretData::new().with("k".repeat(600), "x");
+    let error = plugin.create_secret(&secret(), data).await.unwrap_err();
+    assert_eq!((error.kind(), server.requests()), (ErrorKind::InvalidArgument, 0));
+}
+
+#[tokio::test]
+async fn a_portal_that_answers_everything_is_not_healthy() {
+    let server = fake::OpenBao::start().await;
+    let token = Auth::token(SecretSource::Value("any".into()));
+    let plugin = OpenBao::new(OpenBaoConfig::new(server.address(), token)).unwrap();
+    for code in [200, 204] {
+        let fault = Fault::Status { code, body: "<html>".to_owned(), headers: Vec::new() };
+        server.inject(fault, "", usize::MAX);
+        assert_eq!(plugin.health().await.status, HealthStatus::Unhealthy, "{code}");
+        server.clear_faults();
+    }
+}
+
 #[tokio::test]
 async fn a_broken_connection_is_retryable() {
     let server = fake::OpenBao::start().await;
@@ -134,6 +187,11 @@ async fn a_refused_token_is_replaced_once_per_call() {
     let error = plugin.get_secret(&secret()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:#}");
     assert_eq!((server.hits("secret/"), server.logins()), (2, 2));
+    // Nor is it asked again at once by the calls that follow.
+    for _ in 0..50 {
+        plugin.get_secret(&secret()).await.unwrap_err();
+    }
+    assert!(server.logins() <= 4, "{} logins", server.logins());
 }
 
 #[tokio::test]

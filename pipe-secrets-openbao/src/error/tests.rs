@@ -10,7 +10,25 @@ const WORK: Asked = Asked::Work;
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
     (404, r#"{"errors":[]}"#, WORK, Fault::Absent, K::NotFound),
-    (404, "", WORK, Fault::Absent, K::NotFound),
+    (404, "", WORK, Fault::Foreign, K::Unexpected),
+    (404, "<html>default backend - 404</html>", WORK, Fault::Foreign, K::Unexpected),
+    (404, r#"{"kind":"Status","code":404}"#, WORK, Fault::Foreign, K::Unexpected),
+    (403, "<html>blocked</html>", WORK, Fault::Foreign, K::Unexpected),
+    (429, "<html>slow down</html>", WORK, Fault::Foreign, K::RateLimited),
+    (
+        404,
+        r#"{"request_id":"x","data":{"data":null,"metadata":{"version":1}},"warnings":null}"#,
+        WORK,
+        Fault::Absent,
+        K::NotFound,
+    ),
+    (
+        400,
+        r#"{"errors":["batch tokens cannot be revoked"]}"#,
+        WORK,
+        Fault::Irrevocable,
+        K::Unsupported,
+    ),
     (
         404,
         r#"{"errors":["no handler for route \"nomount/data/foo\". route entry not found."]}"#,
@@ -28,7 +46,7 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
     ),
     (
         404,
-        r#"{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See the API docs"]}"#,
+        r#"{"request_id":"x","data":null,"warnings":["Invalid path for a versioned K/V secrets engine. See the API docs"]}"#,
         WORK,
         Fault::NotKv2,
         K::ConfigInvalid,
@@ -208,10 +226,10 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::LoginAddressRefused,
         K::Unauthenticated,
     ),
-    (502, "<html>bad gateway</html>", WORK, Fault::Other, K::Unavailable),
+    (502, "<html>bad gateway</html>", WORK, Fault::Foreign, K::Unavailable),
     (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
-    (504, "", WORK, Fault::Other, K::Timeout),
-    (418, "", WORK, Fault::Other, K::Unexpected),
+    (504, "", WORK, Fault::Foreign, K::Timeout),
+    (418, "", WORK, Fault::Foreign, K::Unexpected),
 ];
 
 fn answer(status: u16, body: &str) -> HttpResponse {
@@ -262,6 +280,6 @@ fn a_wait_has_a_floor() {
 fn a_body_that_is_no_json_or_endless_is_no_crash() {
     for body in ["[", "null", "[]", r#"{"errors":null}"#, r#"{"errors":[1]}"#, &"x".repeat(1 << 20)]
     {
-        assert_eq!(Fault::of(&answer(403, body), WORK), Fault::Other, "{}", &body[..1]);
+        assert_eq!(Fault::of(&answer(403, body), WORK), Fault::Foreign, "{}", &body[..1]);
     }
 }

@@ -100,6 +100,10 @@ impl Login for Scripted {
     }
 }
 
+fn session<L: Login>(login: L) -> Session<L> {
+    Session::new(login, Duration::from_secs(30))
+}
+
 fn text(token: &Token) -> &str {
     token.header.to_str().unwrap()
 }
@@ -111,7 +115,7 @@ async fn pass(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn a_hundred_callers_share_one_login() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let tokens = futures_util::future::join_all((0..100).map(|_| session.token())).await;
     assert!(tokens.into_iter().all(|token| text(&token.unwrap()) == "token-1"));
     assert_eq!(server.logins(), 1);
@@ -122,7 +126,7 @@ async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
     let server = Scripted::new();
     let gate = Arc::new(Notify::new());
     *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(gone.is_err());
     gate.notify_one();
@@ -134,7 +138,7 @@ async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
 async fn a_failed_login_is_shared_and_not_repeated_at_once() {
     let server = Scripted::new();
     server.fail_logins(ErrorKind::Unavailable);
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let errors = futures_util::future::join_all((0..100).map(|_| session.token())).await;
     assert!(errors.iter().all(|e| e.as_ref().is_err_and(Error::is_retryable)));
     assert!(session.token().await.is_err());
@@ -147,7 +151,7 @@ async fn a_failed_login_is_shared_and_not_repeated_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_at_two_thirds_of_its_life() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     pass(379).await;
     assert_eq!(server.renewals(), 0);
@@ -163,7 +167,7 @@ async fn a_token_is_renewed_at_two_thirds_of_its_life() {
 async fn a_token_near_its_maximum_life_is_followed_by_a_login_in_time() {
     let server = Scripted::new();
     server.0.renewed_lifetime.store(100, Ordering::SeqCst);
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     pass(401).await;
     assert_eq!((server.renewals(), server.logins()), (1, 2));
@@ -174,7 +178,7 @@ async fn a_token_near_its_maximum_life_is_followed_by_a_login_in_time() {
 async fn a_renewal_that_fails_for_a_while_is_tried_again_before_the_end() {
     let server = Scripted::new();
     server.fail_renewals(ErrorKind::Unavailable);
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     pass(450).await;
     assert!(server.renewals() >= 2);
@@ -190,7 +194,7 @@ async fn a_renewal_that_fails_for_a_while_is_tried_again_before_the_end() {
 async fn a_refused_renewal_leads_to_a_login() {
     let server = Scripted::new();
     server.fail_renewals(ErrorKind::Unauthenticated);
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     pass(401).await;
     assert_eq!((server.renewals(), server.logins()), (1, 2));
@@ -199,7 +203,7 @@ async fn a_refused_renewal_leads_to_a_login() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_longer_than_the_token_lives_ends_by_itself() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     server.fail_renewals(ErrorKind::Unavailable);
     server.fail_logins(ErrorKind::Unavailable);
@@ -214,7 +218,7 @@ async fn an_outage_longer_than_the_token_lives_ends_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_replaced_once_for_all() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let refused = session.token().await.unwrap();
     let replaced = futures_util::future::join_all((0..10).map(|_| session.replace(&refused))).await;
     assert!(replaced.into_iter().all(|token| text(&token.unwrap()) == "token-2"));
@@ -223,7 +227,7 @@ async fn a_refused_token_is_replaced_once_for_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_somebody_else_that_is_refused_is_an_error_that_names_the_setting() {
-    let session = Session::new(Scripted::with_ours(false));
+    let session = session(Scripted::with_ours(false));
     let refused = session.token().await.unwrap();
     let Err(error) = session.replace(&refused).await else { panic!("it is the same token") };
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
@@ -233,7 +237,7 @@ async fn a_token_of_somebody_else_that_is_refused_is_an_error_that_names_the_set
 #[tokio::test(start_paused = true)]
 async fn a_denial_leads_to_one_login_a_minute_and_the_old_token_is_given_back() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let denied = session.token().await.unwrap();
     let second = session.reconsider(&denied).await.unwrap();
     assert_eq!(text(&second), "token-2");
@@ -249,7 +253,7 @@ async fn a_denial_leads_to_one_login_a_minute_and_the_old_token_is_given_back() 
 #[tokio::test(start_paused = true)]
 async fn closing_gives_the_token_back_once_and_ends_everything() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     session.close().await.unwrap();
     session.close().await.unwrap();
@@ -263,7 +267,7 @@ async fn closing_gives_the_token_back_once_and_ends_everything() {
 #[tokio::test(start_paused = true)]
 async fn a_token_of_somebody_else_is_not_given_back() {
     let server = Scripted::with_ours(false);
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     session.close().await.unwrap();
     assert!(server.revoked().is_empty());
@@ -274,7 +278,7 @@ async fn a_login_under_way_while_closing_gives_its_token_back() {
     let server = Scripted::new();
     let gate = Arc::new(Notify::new());
     *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     let waiting = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(waiting.is_err());
     session.close().await.unwrap();
@@ -286,7 +290,7 @@ async fn a_login_under_way_while_closing_gives_its_token_back() {
 #[tokio::test(start_paused = true)]
 async fn nothing_goes_on_after_the_session_is_dropped() {
     let server = Scripted::new();
-    let session = Session::new(server.clone());
+    let session = session(server.clone());
     session.token().await.unwrap();
     drop(session);
     pass(3600).await;
@@ -311,7 +315,90 @@ async fn a_token_with_a_line_break_is_an_error() {
             Ok(())
         }
     }
-    let Err(error) = Session::new(Broken).token().await else { panic!("no header holds it") };
+    let Err(error) = session(Broken).token().await else { panic!("no header holds it") };
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     assert!(!format!("{error:?}").contains("abc"));
+}
+
+/// The server gives tokens and refuses them: that must not become a flood of logins.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_are_refused_at_once_lead_to_a_growing_pause() {
+    let server = Scripted::new();
+    let session = session(server.clone());
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let first = session.token().await.unwrap();
+        let second = session.replace(&first).await.unwrap();
+        session.distrust(&second);
+        let paused_at = Instant::now();
+        while session.token().await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        pauses.push(paused_at.elapsed().as_secs());
+    }
+    assert_eq!(pauses, [1, 2, 4, 8]);
+    assert_eq!(server.logins(), 9);
+    // None of the refused tokens is left on the server.
+    assert!(server.revoked().contains(&"token-2".to_owned()), "{:?}", server.revoked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_gives_replaced_tokens_back_too() {
+    let server = Scripted::new();
+    let session = session(server.clone());
+    let denied = session.token().await.unwrap();
+    session.reconsider(&denied).await.unwrap();
+    session.close().await.unwrap();
+    assert_eq!(server.revoked(), ["token-1", "token-2"]);
+}
+
+/// Giving the token back would end the credentials that were given for it.
+#[tokio::test(start_paused = true)]
+async fn a_token_with_leases_is_left_to_expire() {
+    let server = Scripted::new();
+    let session = session(server.clone());
+    let denied = session.token().await.unwrap();
+    denied.has_lease();
+    session.reconsider(&denied).await.unwrap();
+    pass(300).await;
+    assert!(server.revoked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_a_login_under_way() {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let session = session(server.clone());
+    let waiting = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
+    assert!(waiting.is_err());
+    let opener = async {
+        pass(1).await;
+        gate.notify_one();
+    };
+    let (closed, ()) = tokio::join!(session.close(), opener);
+    closed.unwrap();
+    assert_eq!(server.revoked(), ["token-1"]);
+}
+
+/// The login may belong to a runtime that nobody drives any more.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_login_for_ever() {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(gate);
+    let session = session(server.clone());
+    let Err(error) = session.token().await else { panic!("the login never ends") };
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    *server.0.gate.lock().unwrap() = None;
+    assert!(session.token().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_with_a_new_token_is_read_again_when_the_old_one_may_not() {
+    let server = Scripted::with_ours(false);
+    let session = session(server.clone());
+    let denied = session.token().await.unwrap();
+    assert!(session.reconsider(&denied).await.is_none(), "it is the same token");
+    assert_eq!(server.logins(), 2);
 }

@@ -35,7 +35,7 @@ pub enum Fault {
     Html200,
     /// 200 with JSON that is cut off.
     Garbage200,
-    /// 200 with JSON in which nothing has its type.
+    /// 200 with JSON in which nothing has its type, and every string repeats the request's secrets.
     WrongShape200,
     /// 200 with a good answer for a secret whose only value has this many bytes.
     HugeBody(usize),
@@ -84,10 +84,15 @@ impl Fault {
             }
             Self::Garbage200 => Reply::new(200, JSON, r#"{"request_id":"1","data":{"da"#).send(),
             Self::WrongShape200 => {
+                // What a parser quotes when it complains is the request's own secret.
+                let token = call.header("x-vault-token").unwrap_or_default();
+                let sent = String::from_utf8_lossy(call.body.as_deref().unwrap_or_default());
+                let secret = format!("{token} {sent}");
                 let body = json!({
                     "request_id": 7,
-                    "data": {"data": ["wrong"], "metadata": "wrong", "keys": {"wrong": 1}},
-                    "auth": ["wrong"],
+                    "lease_duration": secret,
+                    "data": {"data": secret, "metadata": secret, "keys": secret},
+                    "auth": secret,
                 });
                 Reply::new(200, JSON, body.to_string()).send()
             }

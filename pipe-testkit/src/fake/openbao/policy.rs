@@ -71,6 +71,18 @@ impl Acl {
         rule.is_some_and(|rule| rule.contains(capability) && !rule.contains("deny"))
     }
 
+    /// Whether any rule grants anything at or below this mount (`team1/secret`).
+    pub(super) fn touches(&self, mount: &str) -> bool {
+        let grants = |rule: &Capabilities| !rule.contains("deny") && !rule.is_empty();
+        let inside = |pattern: &str| {
+            let mut parts = pattern.split('/');
+            mount.split('/').all(|of_mount| {
+                parts.next().is_some_and(|part| part == "+" || part == "*" || part == of_mount)
+            })
+        };
+        self.root || self.rules.iter().any(|(pattern, rule)| grants(rule) && inside(pattern))
+    }
+
     /// The most specific pattern with a `+` or a final `*`, by the documented order of priority.
     fn best_pattern(&self, path: &str) -> Option<&Capabilities> {
         let matching = self.rules.iter().filter_map(|(pattern, capabilities)| {

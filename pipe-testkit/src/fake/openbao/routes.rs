@@ -67,6 +67,9 @@ impl State {
         }
         let token = request.token.as_deref().and_then(|id| self.live_token(id));
         let token = token.cloned().ok_or_else(answers::token_refused)?;
+        if let Some(path) = request.path.strip_prefix("sys/internal/ui/mounts/") {
+            return self.mount(&namespace, path, &token);
+        }
         let kv_path = match request.path.strip_prefix("secret") {
             Some("") => Some(String::new()),
             Some(rest) => rest.strip_prefix('/').map(str::to_owned),
@@ -153,6 +156,22 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What is mounted at a path, for whoever may do anything there.
+    fn mount(&self, namespace: &str, path: &str, token: &Token) -> Outcome {
+        let mount = path.split('/').next().unwrap_or_default();
+        let is_inside = namespace.starts_with(&token.namespace);
+        if mount != "secret"
+            || !is_inside
+            || !self.acl(token).touches(&format!("{namespace}secret"))
+        {
+            let text =
+                "preflight capability check returned 403, please ensure client's policies grant";
+            return Err(answers::error(403, &format!("{text} access to path \"{path}/\"")));
+        }
+        let (kind, options) = ("kv", json!({ "version": "2" }));
+        Ok(answers::data(&json!({ "type": kind, "path": "secret/", "options": options })))
     }
 
     fn health(&self, request: &ApiRequest) -> Outcome {
