@@ -8,4 +8,5 @@ mod outage;
 mod refusals;
 mod server;
 mod setup;
+mod standby;
 mod tls;

@@ -92,28 +92,7 @@ impl Server {
     /// A server that keeps its data on disk, initialised and unsealed. It survives
     /// [`kill`](Self::kill) and can be [sealed](Self::seal).
     pub(crate) async fn persistent() -> Option<Self> {
-        let binary = binary_or_skip()?;
-        let directory = Directory::create();
-        let port = free_port();
-        let address = format!("http://127.0.0.1:{port}");
-        let cluster_port = port + 1;
-        let data = directory.path("data");
-        fs::create_dir(&data).expect("create the data directory");
-        // Of the storages on disk, OpenBao has kept only raft. The multiplier shortens the election
-        // that even a single node holds.
-        let config = directory.write(
-            "config.hcl",
-            &format!(
-                "storage \"raft\" {{\n path = {data:?}\n node_id = \"one\"\n \
-                 performance_multiplier = 1\n}}\n\
-                 listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n\
-                 api_addr = \"{address}\"\n\
-                 cluster_addr = \"https://127.0.0.1:{cluster_port}\"\n"
-            ),
-        );
-        let arguments = vec!["server".into(), "-config".into(), config.into()];
-        let mut process = Process::start(binary, arguments, directory);
-
+        let (address, mut process) = raft_node(binary_or_skip()?, "");
         let anonymous = Admin::new(&address, "");
         process.answers(&anonymous, 501).await;
         let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });
@@ -128,6 +107,21 @@ impl Server {
         };
         server.unseal().await;
         Some(server)
+    }
+
+    /// A second node of a [persistent](Self::persistent) server's cluster: a standby.
+    pub(crate) async fn standby_of(leader: &Self) -> Option<Self> {
+        let join = format!("retry_join {{\n leader_api_addr = \"{}\"\n }}\n", leader.address);
+        let (address, mut process) = raft_node(binary_or_skip()?, &join);
+        let admin = Admin::new(&address, leader.admin.root_token());
+        let key = leader.unseal_key.clone().expect("the leader is a persistent server");
+        // It joins by itself, and takes the key once it has.
+        process.answers(&admin, 503).await;
+        while admin.health().await != Some(429) {
+            admin.post("", "sys/unseal", json!({ "key": key })).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Some(Self { address, admin, unseal_key: Some(key), process: Some(process) })
     }
 
     /// Where clients find the server, as a URL.
@@ -197,6 +191,29 @@ impl Server {
     fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("an external server is not ours to stop or start")
     }
+}
+
+/// Starts a node with raft storage: of the storages on disk, OpenBao has kept only this one.
+fn raft_node(binary: PathBuf, join: &str) -> (String, Process) {
+    let directory = Directory::create();
+    let port = free_port();
+    let address = format!("http://127.0.0.1:{port}");
+    let cluster_port = port + 1;
+    let data = directory.path("data");
+    fs::create_dir(&data).expect("create the data directory");
+    // The multiplier shortens the election that even a single node holds.
+    let config = directory.write(
+        "config.hcl",
+        &format!(
+            "storage \"raft\" {{\n path = {data:?}\n node_id = \"node-{port}\"\n \
+             performance_multiplier = 1\n {join}}}\n\
+             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n\
+             api_addr = \"{address}\"\n\
+             cluster_addr = \"https://127.0.0.1:{cluster_port}\"\n"
+        ),
+    );
+    let arguments = vec!["server".into(), "-config".into(), config.into()];
+    (address, Process::start(binary, arguments, directory))
 }
 
 /// The operating-system side of a server.
