@@ -117,7 +117,9 @@ impl Server {
         let key = leader.unseal_key.clone().expect("the leader is a persistent server");
         // It joins by itself, and takes the key once it has.
         process.answers(&admin, 503).await;
+        let start = Instant::now();
         while admin.health().await != Some(429) {
+            assert!(start.elapsed() < DEADLINE, "the node does not join the cluster");
             admin.post("", "sys/unseal", json!({ "key": key })).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
