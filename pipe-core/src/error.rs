@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::name::is_unprintable;
+
 /// The result of every fallible operation of the family.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -199,7 +201,8 @@ impl TokenFault {
 /// );
 /// ```
 ///
-/// `{:#}` and `{:?}` add the chain of sources. Cloning is cheap enough to hand one failure to
+/// Every text in it is made one line of at most 512 characters. `{:#}` and `{:?}` add the chain of
+/// sources, up to eight of them. Cloning is cheap enough to hand one failure to
 /// every caller that waited for the same attempt.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -247,17 +250,23 @@ impl Error {
         self
     }
 
-    /// Adds a name or a number that helps to find the cause.
+    /// Adds a name or a number that helps to find the cause. The first sixteen are kept, any more
+    /// are dropped.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, one_line(value.to_string().into()).into_owned()));
+        if self.0.context.len() < CONTEXT_LIMIT {
+            self.0.context.push((key, one_line(value.to_string().into()).into_owned()));
+        }
         self
     }
 
-    /// Says what to change: the setting, the policy, the role.
+    /// Says what to change: the setting, the policy, the role. An empty hint changes nothing.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint = Some(one_line(hint.into()));
+        let hint = one_line(hint.into());
+        if !hint.trim().is_empty() {
+            self.0.hint = Some(hint);
+        }
         self
     }
 
@@ -353,10 +362,9 @@ impl fmt::Display for Error {
         }
         write!(f, "); try: {}", self.hint_text())?;
         if f.alternate() {
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
+            let first = self.source();
+            for error in std::iter::successors(first, |&error| error.source()).take(CAUSE_LIMIT) {
+                write!(f, ": {}", one_line(error.to_string().into()))?;
             }
         }
         Ok(())
@@ -375,15 +383,20 @@ impl StdError for Error {
     }
 }
 
+const CONTEXT_LIMIT: usize = 16;
+const CAUSE_LIMIT: usize = 8;
+const LINE_LIMIT: usize = 512;
+
 /// Control characters could forge a log line, and an endless name could fill a log.
 fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
-    const LIMIT: usize = 512;
-    if text.len() <= LIMIT && !text.contains(char::is_control) {
+    // No text has more characters than bytes.
+    if text.len() <= LINE_LIMIT && !text.contains(is_unprintable) {
         return text;
     }
-    let mut line: String =
-        text.chars().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() < text.len() {
+    let mut rest = text.chars();
+    let printable = |c| if is_unprintable(c) { ' ' } else { c };
+    let mut line: String = rest.by_ref().take(LINE_LIMIT).map(printable).collect();
+    if rest.next().is_some() {
         line.push('…');
     }
     line.into()
@@ -459,5 +472,43 @@ mod tests {
         assert!(!format!("{error}").contains("the cause"));
         assert!(format!("{error:#}").ends_with(": the cause"));
         assert!(format!("{error:?}").ends_with(": the cause"));
+    }
+
+    #[test]
+    fn a_cause_cannot_forge_a_log_line_or_fill_a_log() {
+        let mut error = Error::new(ErrorKind::Unavailable, "x").because("a\nb".repeat(100_000));
+        assert!(!format!("{error:?}").contains(char::is_control));
+        for _ in 0..50 {
+            error = Error::new(ErrorKind::Unavailable, "outer").because(error);
+        }
+        assert_eq!(format!("{error:#}").matches("outer").count(), 1 + 8);
+        assert!(format!("{error:#}").len() < 9 * 600);
+    }
+
+    #[test]
+    fn a_character_that_is_not_seen_is_shown_as_a_blank() {
+        let text = "a\u{2028}b\u{202e}c\u{2066}d\u{200b}e\u{feff}f\u{2029}g";
+        assert_eq!(Error::new(ErrorKind::NotFound, text).message(), "a b c d e f g");
+    }
+
+    #[test]
+    fn only_a_text_that_was_cut_ends_in_an_ellipsis() {
+        let message = |text: String| Error::new(ErrorKind::NotFound, text).message().to_owned();
+        assert_eq!(message("ä".repeat(512)), "ä".repeat(512));
+        assert_eq!(message("\u{2028}".repeat(512)), " ".repeat(512));
+        assert_eq!(message("ä".repeat(513)), "ä".repeat(512) + "…");
+    }
+
+    #[test]
+    fn context_has_an_end() {
+        let error = Error::new(ErrorKind::NotFound, "x");
+        let error = (0..100).fold(error, |error, i| error.with("k", i));
+        assert_eq!(error.to_string().matches("k=").count(), 16);
+    }
+
+    #[test]
+    fn an_empty_hint_leaves_the_kinds_own() {
+        let error = Error::new(ErrorKind::Timeout, "x").hint("").hint("\n");
+        assert_eq!(error.hint_text(), ErrorKind::Timeout.default_hint());
     }
 }

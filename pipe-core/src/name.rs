@@ -108,14 +108,33 @@ fn check_path(what: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rule of identifiers that others choose: 1 to 256 bytes, no control characters.
+/// The rule of identifiers that others choose: 1 to 256 bytes, not only white space, and nothing
+/// that is not seen.
 pub(crate) fn check_identifier(what: &'static str, id: &str) -> Result<()> {
-    if id.is_empty() || id.len() > 256 || id.contains(char::is_control) {
+    if id.trim().is_empty() || id.len() > 256 || id.contains(is_unprintable) {
         return Err(Error::new(ErrorKind::InvalidArgument, "not an identifier")
             .with("what", what)
-            .hint("use 1 to 256 bytes without control characters"));
+            .hint("use 1 to 256 bytes without control and format characters, not only blanks"));
     }
     Ok(())
+}
+
+/// Control characters, line separators, and Unicode's format characters: what breaks a line,
+/// turns the text around, or makes two different names look alike.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -148,5 +167,14 @@ mod tests {
         assert!(name("apps/db/x").is_below(&name("apps/db")));
         assert!(!name("apps-old/db").is_below(&name("apps")));
         assert!(!name("apps").is_below(&name("apps")));
+    }
+
+    #[test]
+    fn an_identifier_that_is_not_seen_as_it_is_is_refused() {
+        for id in ["", " ", "\u{3000}\u{a0}", "a\u{202e}b", "a\u{200b}", "\u{feff}a", "a\u{2028}"] {
+            let error = check_identifier("role", id).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{id:?}");
+        }
+        assert!(check_identifier("role", "data reader ä").is_ok());
     }
 }

@@ -9,6 +9,33 @@ use serde::{Deserialize, Deserializer, de};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+/// The methods of a visitor by which serde's own errors would repeat a value of another type.
+macro_rules! refuse_without_repeating {
+    ($expected:literal) => {
+        $crate::secret::refuse_without_repeating! {
+            $expected,
+            visit_bool(bool) "a boolean",
+            visit_i64(i64) "a number",
+            visit_i128(i128) "a number",
+            visit_u64(u64) "a number",
+            visit_u128(u128) "a number",
+            visit_f64(f64) "a number",
+            visit_bytes(&[u8]) "bytes",
+            visit_none() "nothing",
+            visit_unit() "nothing"
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(serde::de::Error::custom(concat!($expected, ", found a list")))
+        }
+    };
+    ($expected:literal, $($visit:ident($($type:ty)?) $found:literal),*) => {$(
+        fn $visit<E: serde::de::Error>(self $(, _: $type)?) -> Result<Self::Value, E> {
+            Err(E::custom(concat!($expected, ", found ", $found)))
+        }
+    )*};
+}
+pub(crate) use refuse_without_repeating;
+
 /// One secret value: bytes, because Kubernetes' values are bytes.
 ///
 /// It is wiped when its last clone goes, compares in constant time, and a clone copies no secret.
@@ -102,7 +129,7 @@ impl fmt::Debug for SecretValue {
 impl<'de> Deserialize<'de> for SecretValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
-        impl de::Visitor<'_> for Text {
+        impl<'de> de::Visitor<'de> for Text {
             type Value = SecretValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
@@ -113,17 +140,9 @@ impl<'de> Deserialize<'de> for SecretValue {
             fn visit_string<E: de::Error>(self, text: String) -> Result<SecretValue, E> {
                 Ok(text.into())
             }
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretValue, E> {
-                Err(E::custom("a secret must be a string, found a boolean"))
-            }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretValue, E> {
-                Err(E::custom("a secret must be a string, found a number"))
-            }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretValue, E> {
-                Err(E::custom("a secret must be a string, found a number"))
-            }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretValue, E> {
-                Err(E::custom("a secret must be a string, found a number"))
+            refuse_without_repeating!("expected a string");
+            fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<SecretValue, A::Error> {
+                Err(de::Error::custom("expected a string, found a table"))
             }
         }
         // Not `deserialize_str`: a format would then name the value it found in its own error.
@@ -235,9 +254,30 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_refused_without_repeating_it() {
-        for json in ["12345678", "-12345678", "1.2345678", "true", "[12345678]"] {
+        for json in [
+            "12345678",
+            "-12345678",
+            "1.2345678",
+            "true",
+            "[12345678]",
+            r#"{"12345678":12345678}"#,
+            "null",
+        ] {
             let error = serde_json::from_str::<SecretValue>(json).unwrap_err().to_string();
+            assert!(error.contains("expected a string"), "{error}");
             assert!(!error.contains("2345678") && !error.contains("true"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_that_json_does_not_have_is_not_repeated_either() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{BytesDeserializer, Error};
+        let wide: Result<_, Error> = SecretValue::deserialize(12_345_678_i128.into_deserializer());
+        let wider: Result<_, Error> = SecretValue::deserialize(12_345_678_u128.into_deserializer());
+        let bytes: Result<_, Error> = SecretValue::deserialize(BytesDeserializer::new(b"hunter2"));
+        for error in [wide, wider, bytes].map(|refused| refused.unwrap_err().to_string()) {
+            assert!(!error.contains("2345678") && !error.contains("hunter2"), "{error}");
         }
     }
 

@@ -1,19 +1,25 @@
 //! Where a configuration's own secret comes from: a value, an environment variable or a file.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
+use crate::secret::refuse_without_repeating;
 use crate::{Error, ErrorKind, Result, SecretValue};
 
 /// Names where a secret is, so that a configuration need not contain it.
 ///
 /// In a document it is a table with exactly one entry: `{ env = "BAO_TOKEN" }`,
-/// `{ file = "/var/run/secrets/token" }` or, for development, `{ value = "…" }`.
+/// `{ file = "/var/run/secrets/token" }` or, for development, `{ value = "…" }`. A table of another
+/// form is refused without repeating what it holds. Whoever loads the document must keep to that:
+/// many parsers can show the faulty line next to their error, and that line may be the secret. Do
+/// not print such snippets, and turn them off where a parser adds them by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretSource {
@@ -57,13 +63,6 @@ impl From<SecretValue> for SecretSource {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(field_identifier, rename_all = "lowercase")]
-        enum Field {
-            Value,
-            Env,
-            File,
-        }
         struct Table;
         impl<'de> de::Visitor<'de> for Table {
             type Value = SecretSource;
@@ -74,26 +73,23 @@ impl<'de> Deserialize<'de> for SecretSource {
             fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
                 Err(E::custom("expected a table with one of `env`, `file` or `value`, found text"))
             }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretSource, E> {
-                self.visit_str("")
-            }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretSource, E> {
-                self.visit_str("")
-            }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretSource, E> {
-                self.visit_str("")
-            }
+            refuse_without_repeating!("expected a table with one of `env`, `file` or `value`");
             fn visit_map<A: de::MapAccess<'de>>(
                 self,
                 mut map: A,
             ) -> Result<SecretSource, A::Error> {
                 let one = || de::Error::custom("expected exactly one of `env`, `file` or `value`");
-                let source = match map.next_key()?.ok_or_else(one)? {
-                    Field::Value => SecretSource::Value(map.next_value()?),
-                    Field::Env => SecretSource::Env(map.next_value()?),
-                    Field::File => SecretSource::File(map.next_value()?),
+                // Keys, variables and paths are read as secrets too, for what stands in their
+                // place by mistake is often the secret.
+                let key: SecretValue = map.next_key()?.ok_or_else(one)?;
+                let make = match key.expose() {
+                    b"value" => SecretSource::Value,
+                    b"env" => |name| SecretSource::env(text(&name)),
+                    b"file" => |path| SecretSource::file(text(&path)),
+                    _ => return Err(one()),
                 };
-                match map.next_key::<Field>()? {
+                let source = make(map.next_value()?);
+                match map.next_key::<SecretValue>()? {
                     None => Ok(source),
                     Some(_) => Err(one()),
                 }
@@ -101,6 +97,10 @@ impl<'de> Deserialize<'de> for SecretSource {
         }
         deserializer.deserialize_any(Table)
     }
+}
+
+fn text(value: &SecretValue) -> &str {
+    value.expose_str().unwrap_or_default()
 }
 
 /// Reads a [`SecretSource`] again and again.
@@ -118,12 +118,16 @@ impl SecretReader {
     ///
     /// # Errors
     /// `ConfigInvalid`, naming the variable or the file, when there is nothing to serve: it is
-    /// not there, cannot be read, is empty or larger than 1 MiB.
+    /// not there, cannot be read, is no regular file, empty or larger than 1 MiB. `Timeout` when
+    /// the file cannot be read within five seconds.
+    ///
+    /// # Panics
+    /// For a file, outside of a Tokio runtime with its clock enabled.
     pub async fn read(&self) -> Result<SecretValue> {
         match &self.source {
             SecretSource::Value(value) => Ok(value.clone()),
             SecretSource::Env(name) => read_env(name),
-            SecretSource::File(path) => match read_file(path).await {
+            SecretSource::File(path) => match read_file_in_time(path).await {
                 Ok(value) => {
                     *self.last_good() = Some(value.clone());
                     Ok(value)
@@ -142,7 +146,8 @@ impl SecretReader {
     }
 }
 
-const FILE_LIMIT: u64 = 1 << 20;
+const FILE_LIMIT: usize = 1 << 20;
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn read_env(name: &str) -> Result<SecretValue> {
     let fault = |what: &'static str| {
@@ -160,32 +165,87 @@ fn read_env(name: &str) -> Result<SecretValue> {
     }
 }
 
-async fn read_file(path: &Path) -> Result<SecretValue> {
-    let fault = |what: &'static str| {
-        Error::new(ErrorKind::ConfigInvalid, what)
-            .with("file", path.display())
-            .hint("check the path, the mount and the permissions of the file")
-    };
-    let unreadable = |error: std::io::Error| fault("cannot read the secret's file").because(error);
-    let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
-    // Opening a pipe would wait for a writer, and a device may have no end.
+fn file_fault(kind: ErrorKind, what: &'static str, path: &Path) -> Error {
+    Error::new(kind, what)
+        .with("file", path.display())
+        .hint("check the path, the mount and the permissions of the file")
+}
+
+async fn read_file_in_time(path: &Path) -> Result<SecretValue> {
+    let at = path.to_owned();
+    let read = in_time(FILE_TIMEOUT, move || read_file(&at)).await;
+    let slow = "the secret's file could not be read in time";
+    read.ok_or_else(|| file_fault(ErrorKind::Timeout, slow, path))?
+}
+
+/// Waits no longer than `limit` for work that blocks, as a network file system may.
+async fn in_time<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await.ok()?.ok()
+}
+
+fn read_file(path: &Path) -> Result<SecretValue> {
+    let fault = |what: &'static str| file_fault(ErrorKind::ConfigInvalid, what, path);
+    let unreadable = |error: io::Error| fault("cannot read the secret's file").because(error);
+    let mut file = open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    // A pipe may never be written to, and a device may have no end.
     if !metadata.is_file() {
         return Err(fault("the secret's path is no regular file"));
     }
-    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-    // Room for all of it at once: growing would leave copies of the secret behind.
-    let room = usize::try_from(metadata.len().min(FILE_LIMIT)).unwrap_or(0) + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_LIMIT {
+    // Room for all of it at once, as growing would leave copies of the secret behind; and for one
+    // byte more, to see the end. Files of the kernel's own do not tell their length.
+    let length = match usize::try_from(metadata.len()) {
+        Ok(0) => FILE_LIMIT,
+        Ok(length) if length <= FILE_LIMIT => length,
+        _ => return Err(fault("the secret's file is larger than 1 MiB")),
+    };
+    let mut buffer = Zeroizing::new(vec![0; length + 1]);
+    let bytes = fill(&mut file, &mut buffer).map_err(unreadable)?;
+    if bytes.len() > FILE_LIMIT {
         return Err(fault("the secret's file is larger than 1 MiB"));
     }
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    if bytes.len() > length {
+        return Err(fault("the secret's file grew while it was read"));
+    }
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     if text.is_empty() {
         return Err(fault("the secret's file is empty"));
     }
     Ok(text.into())
+}
+
+/// Opens without waiting for the other end of a pipe.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    /// `asm-generic/fcntl.h`; some other architectures have a number of their own.
+    const O_NONBLOCK: i32 = 0o4000;
+    File::options().read(true).custom_flags(O_NONBLOCK).open(path)
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn open(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+    }
+    File::open(path)
+}
+
+fn fill<'a>(file: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(&buffer[..length])
 }
 
 #[cfg(test)]
@@ -226,6 +286,41 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_that_nobody_writes_to_is_refused_at_once() {
+        let path = scratch("pipe");
+        let _ = std::fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let error = SecretSource::file(&path).reader().read().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_that_does_not_tell_its_length_is_read() {
+        let path = "/proc/self/comm";
+        assert_eq!(std::fs::metadata(path).unwrap().len(), 0);
+        assert!(!SecretSource::file(path).reader().read().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_largest_size_is_read() {
+        let path = scratch("largest");
+        std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+        assert_eq!(SecretSource::file(&path).reader().read().await.unwrap().len(), 1 << 20);
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_blocks_for_ever_is_not_waited_for() {
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        assert_eq!(in_time(Duration::ZERO, move || blocked.recv()).await, None);
+        drop(release);
+    }
+
     #[tokio::test]
     async fn a_variable_that_is_not_set_is_named() {
         let error = SecretSource::env("PIPE_CORE_NOT_SET").reader().read().await.unwrap_err();
@@ -246,11 +341,22 @@ mod tests {
             r#""hunter2""#,
             r#"{"value":"hunter2","env":"A"}"#,
             r#"{"value":{"hunter2":1}}"#,
+            r#"{"hunter2":"x"}"#,
+            r#"{"env":"A","hunter2":"x"}"#,
+            r#"{"env":424242}"#,
+            r#"{"file":424242}"#,
+            r#"{"env":{"hunter2":1}}"#,
+            r#"["hunter2"]"#,
+            "-424242",
+            "4.24242",
+            "true",
+            "null",
             "424242",
             "{}",
         ] {
             let error = serde_json::from_str::<SecretSource>(json).unwrap_err().to_string();
-            assert!(!error.contains("hunter2") && !error.contains("424242"), "{error}");
+            assert!(error.starts_with("expected "), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("24242"), "{error}");
         }
     }
 }

@@ -13,18 +13,20 @@ use crate::name::{check_identifier, parsed_name};
 use crate::{Error, ErrorKind, Namespace, Result, SecretValue, TokenFault};
 
 parsed_name! {
-    /// A role, as the issuer or the role mapping calls it: 1 to 256 bytes, no control characters.
+    /// A role, as the issuer or the role mapping calls it: 1 to 256 bytes, no control or
+    /// format characters, and more than white space.
     Role, "role", check_identifier
 }
 
 parsed_name! {
-    /// A tenant, who must never see another one's data: 1 to 256 bytes, no control characters.
+    /// A tenant, who must never see another one's data. It follows the rule of [`Role`].
     TenantId, "tenant", check_identifier
 }
 
 parsed_name! {
-    /// The opaque id of a principal, as the issuer chose it (`system:serviceaccount:sales:bot`): 1
-    /// to 256 bytes, no control characters, and no email address (REQ 004-75.5).
+    /// The opaque id of a principal, as the issuer chose it (`system:serviceaccount:sales:bot`). It
+    /// follows the rule of [`Role`], and contains no email address (REQ 004-75.5). The ids of
+    /// workloads, which contain `://` (SPIFFE) or begin with `repo:` (GitHub), name no person.
     PrincipalId, "principal", check_principal
 }
 
@@ -64,7 +66,18 @@ impl PrincipalId {
 
 /// `x@clients`, as Auth0 names services, is none: a mail domain has a dot.
 fn looks_like_email(id: &str) -> bool {
-    id.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+    if id.contains("://") || id.starts_with("repo:") {
+        return false;
+    }
+    id.match_indices('@').any(|(at, _)| at > 0 && starts_with_domain(&id[at + 1..]))
+}
+
+fn starts_with_domain(text: &str) -> bool {
+    let is_delimiter = |c: char| !c.is_alphanumeric() && c != '-' && c != '.';
+    let domain = text.split(is_delimiter).next().unwrap_or_default().trim_end_matches('.');
+    let Some((rest, last)) = domain.rsplit_once('.') else { return false };
+    let is_top_level = last.chars().all(char::is_alphabetic) || last.starts_with("xn--");
+    is_top_level && !last.is_empty() && rest.split('.').all(|label| !label.is_empty())
 }
 
 /// What kind of principal is calling.
@@ -283,11 +296,8 @@ mod tests {
     /// REQ 004-75.5
     #[test]
     fn an_email_address_is_no_id_and_its_pseudonym_is() {
-        for id in ["bot@example.org", "", "a\nb", &"x".repeat(257)] {
+        for id in ["bot@example.org", "", " ", "a\nb", "a\u{202e}b", &"x".repeat(257)] {
             assert!(PrincipalId::new(id).is_err(), "{id:?}");
-        }
-        for id in ["auth0|123", "abc@clients", "system:serviceaccount:sales:bot"] {
-            assert!(PrincipalId::new(id).is_ok(), "{id:?}");
         }
         let key = SecretValue::from(vec![7; 32]);
         let id = PrincipalId::pseudonym(&key, "bot@example.org").unwrap();
@@ -336,5 +346,37 @@ mod tests {
         let context = context();
         assert!(!context.is_expired_at(context.expires_at - Duration::from_nanos(1)));
         assert!(context.is_expired_at(context.expires_at));
+    }
+
+    /// REQ 004-75.5
+    #[test]
+    fn an_email_address_is_found_wherever_it_stands() {
+        for id in [
+            "email|bot@example.org",
+            "bot@example.org@clients",
+            "bot@example.org|saml",
+            "bot@example.org.",
+            "<bot@mail.example.org>",
+            "bot@müller.example",
+            "bot@example.xn--p1ai",
+        ] {
+            assert!(PrincipalId::new(id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_service_or_a_workload_is_no_email_address() {
+        for id in [
+            "auth0|123",
+            "abc@clients",
+            "@example.org",
+            "svc@1.2.3",
+            "a@b..c",
+            "system:serviceaccount:sales:bot",
+            "spiffe://example.org/ns/sales@v1.example.org",
+            "repo:org/app:ref:refs/tags/pkg@v1.example",
+        ] {
+            assert!(PrincipalId::new(id).is_ok(), "{id}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens that a plugin signs (REQ 004-73).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -8,11 +9,30 @@ use serde_json::Value;
 use super::{BearerToken, PrincipalId, Role};
 use crate::{Error, ErrorKind, Namespace, Result};
 
-/// The claims that the signer sets, and that a custom claim can never override.
-pub const RESERVED_CLAIMS: [&str; 11] =
-    ["act", "aud", "cnf", "exp", "iat", "iss", "jti", "namespace", "nbf", "roles", "sub"];
+/// The claims that the signer sets or that grant something, and that a custom claim can never be.
+pub const RESERVED_CLAIMS: [&str; 19] = [
+    "act",
+    "aud",
+    "auth_time",
+    "azp",
+    "client_id",
+    "cnf",
+    "events",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "may_act",
+    "namespace",
+    "nbf",
+    "roles",
+    "scope",
+    "scp",
+    "sub",
+    "tenant",
+];
 
-/// Asks for a signed token.
+/// Asks for a signed token. Its `Debug` output names the custom claims without their values.
 ///
 /// ```
 /// use pipe_core::Namespace;
@@ -25,7 +45,7 @@ pub const RESERVED_CLAIMS: [&str; 11] =
 /// assert!(request.with_claim("sub", "admin").is_err());
 /// # Ok::<(), pipe_core::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct JwtRequest {
     /// `sub`: on whose behalf the token speaks.
@@ -84,9 +104,13 @@ impl JwtRequest {
     /// A claim of the caller's own.
     ///
     /// # Errors
-    /// `InvalidArgument` for one of the [`RESERVED_CLAIMS`].
+    /// `InvalidArgument` for one of the [`RESERVED_CLAIMS`] and for an empty name.
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Result<Self> {
         let name = name.into();
+        if name.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the claim has no name")
+                .hint("give the claim a name"));
+        }
         if RESERVED_CLAIMS.contains(&name.as_str()) {
             return Err(Error::new(ErrorKind::InvalidArgument, "the claim is set by the signer")
                 .with("claim", name)
@@ -100,6 +124,20 @@ impl JwtRequest {
     #[must_use]
     pub fn claims(&self) -> &BTreeMap<String, Value> {
         &self.claims
+    }
+}
+
+impl fmt::Debug for JwtRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, audiences, lifetime, namespace, roles, claims } = self;
+        f.debug_struct("JwtRequest")
+            .field("subject", subject)
+            .field("audiences", audiences)
+            .field("lifetime", lifetime)
+            .field("namespace", namespace)
+            .field("roles", roles)
+            .field("claims", &claims.keys())
+            .finish()
     }
 }
 
@@ -119,5 +157,29 @@ impl SignedJwt {
     /// A token with its name and its end.
     pub fn new(token: BearerToken, id: impl Into<String>, expires_at: SystemTime) -> Self {
         Self { token, id: id.into(), expires_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> JwtRequest {
+        JwtRequest::new(PrincipalId::new("service-account:floe-job-runner").unwrap())
+    }
+
+    #[test]
+    fn a_claim_of_the_signer_or_without_a_name_is_refused() {
+        for name in RESERVED_CLAIMS.into_iter().chain([""]) {
+            let error = request().with_claim(name, "x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
+        }
+        assert!(request().with_claim("run", 42).is_ok());
+    }
+
+    #[test]
+    fn debug_names_the_custom_claims_and_not_their_values() {
+        let text = format!("{:?}", request().with_claim("run", "do-not-print").unwrap());
+        assert!(text.contains(r#""run""#) && !text.contains("do-not-print"), "{text}");
     }
 }

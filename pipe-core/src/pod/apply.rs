@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::paths::{check_apart, is_same};
 use super::{PodFragment, taken};
 use crate::{Error, ErrorKind, Result};
 
@@ -10,9 +11,14 @@ impl PodFragment {
     /// Merges the fragment into the named container of a Pod, Job, CronJob, Deployment,
     /// StatefulSet or DaemonSet; init containers are found too. Doing it twice changes nothing.
     ///
+    /// An `envFrom` of another Secret under the same prefix is a conflict. One of a ConfigMap is
+    /// not: settings and secrets are commonly given side by side, and the Secret, which comes
+    /// last, wins where keys are equal.
+    ///
     /// # Errors
     /// `InvalidArgument` when this is no such manifest or has no such container, `Conflict` when
-    /// a name is taken by something else. The manifest is then unchanged.
+    /// a name or a prefix is taken by something else, or when a mount path lies below another one
+    /// of the container. The manifest is then unchanged.
     pub fn apply_to(&self, manifest: &mut Value, container: &str) -> Result<()> {
         let mut changed = manifest.clone();
         self.apply(&mut changed, container)?;
@@ -22,7 +28,7 @@ impl PodFragment {
 
     fn apply(&self, manifest: &mut Value, container: &str) -> Result<()> {
         let pod_spec = pod_spec(manifest)?;
-        add(pod_spec, "volumes", "name", &self.volumes)?;
+        add(pod_spec, "volumes", &self.volumes, by_name)?;
         let container = ["containers", "initContainers"]
             .into_iter()
             .find(|list| find(pod_spec, list, container).is_some())
@@ -32,9 +38,9 @@ impl PodFragment {
                     .with("container", container)
                     .hint("name one of the pod's containers")
             })?;
-        add(container, "env", "name", &self.env)?;
-        add(container, "envFrom", "", &self.env_from)?;
-        add(container, "volumeMounts", "mountPath", &self.volume_mounts)
+        add(container, "env", &self.env, by_name)?;
+        add(container, "envFrom", &self.env_from, by_prefix)?;
+        add(container, "volumeMounts", &self.volume_mounts, by_path)
     }
 }
 
@@ -68,12 +74,18 @@ fn find<'a>(
         .as_object_mut()
 }
 
-/// Adds what is not there yet; items are told apart by `identity`, or as a whole when it is empty.
+/// How an item of a manifest relates to one of ours.
+enum Relation {
+    Same,
+    Unrelated,
+}
+
+/// Adds what is not there yet, unless `relation` finds it in conflict with what is there.
 fn add<T: Serialize>(
     object: &mut Map<String, Value>,
     field: &'static str,
-    identity: &str,
     items: &[T],
+    relation: impl Fn(&Value, &Value) -> Result<Relation>,
 ) -> Result<()> {
     if items.is_empty() {
         return Ok(());
@@ -82,99 +94,64 @@ fn add<T: Serialize>(
         Error::new(ErrorKind::InvalidArgument, "the manifest's field is not a list")
             .with("field", field)
     };
-    let present = object.entry(field).or_insert_with(|| Value::Array(Vec::new()));
+    let present = object.entry(field).or_insert(Value::Null);
+    if present.is_null() {
+        *present = Value::Array(Vec::new());
+    }
     let present = present.as_array_mut().ok_or_else(malformed)?;
     for item in items {
         let item = serde_json::to_value(item).map_err(|_| malformed())?;
         if present.contains(&item) {
             continue;
         }
-        if let Some(name) = item.get(identity)
-            && present.iter().any(|other| other.get(identity) == Some(name))
-        {
-            return Err(taken(field, name.as_str().unwrap_or_default()));
+        let mut known = false;
+        for other in &*present {
+            known |= matches!(relation(other, &item)?, Relation::Same);
         }
-        present.push(item);
+        if !known {
+            present.push(item);
+        }
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::pod::{EnvInjection, SecretMount};
-    use crate::secrets::SecretRef;
-
-    fn fragment() -> PodFragment {
-        let secret = SecretRef::new("db-creds").unwrap();
-        let env = EnvInjection::new()
-            .with_env("DB_PASSWORD", secret.clone(), "password")
-            .with_env_from("DB_", secret.clone());
-        let mount = SecretMount::volume(secret);
-        env.fragment().unwrap().merge(mount.fragment().unwrap()).unwrap()
-    }
-
-    fn pod_spec() -> Value {
-        json!({"containers": [{"name": "bot", "env": [{"name": "RUST_LOG", "value": "info"}]}],
-               "initContainers": [{"name": "setup"}]})
-    }
-
-    #[test]
-    fn every_kind_that_has_pods_is_understood_and_twice_is_once() {
-        let template = json!({"spec": pod_spec()});
-        for (kind, spec) in [
-            ("Pod", pod_spec()),
-            ("Job", json!({"template": template})),
-            ("Deployment", json!({"template": template})),
-            ("StatefulSet", json!({"template": template})),
-            ("DaemonSet", json!({"template": template})),
-            ("CronJob", json!({"jobTemplate": {"spec": {"template": template}}})),
-        ] {
-            let mut manifest = json!({"kind": kind, "spec": spec});
-            fragment().apply_to(&mut manifest, "bot").unwrap();
-            let once = manifest.clone();
-            fragment().apply_to(&mut manifest, "bot").unwrap();
-            assert_eq!(manifest, once, "{kind}");
-            let text = manifest.to_string();
-            for part in ["RUST_LOG", "DB_PASSWORD", "secretRef", "mountPath", "secretName"] {
-                assert_eq!(text.matches(&format!("\"{part}\"")).count(), 1, "{kind} {part}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_init_container_is_found_by_name() {
-        let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
-        fragment().apply_to(&mut manifest, "setup").unwrap();
-        assert_eq!(manifest["spec"]["initContainers"][0]["env"][0]["name"], "DB_PASSWORD");
-    }
-
-    #[test]
-    fn a_failed_merge_leaves_the_manifest_as_it_was() {
-        let mut taken = json!({"kind": "Pod", "spec": pod_spec()});
-        taken["spec"]["containers"][0]["env"] = json!([{"name": "DB_PASSWORD", "value": "x"}]);
-        for (mut manifest, container, kind) in [
-            (taken, "bot", ErrorKind::Conflict),
-            (json!({"kind": "Pod", "spec": pod_spec()}), "other", ErrorKind::InvalidArgument),
-            (json!({"kind": "Service", "spec": {}}), "bot", ErrorKind::InvalidArgument),
-            (json!({"kind": "Job", "spec": {}}), "bot", ErrorKind::InvalidArgument),
-            (json!([]), "bot", ErrorKind::InvalidArgument),
-        ] {
-            let before = manifest.clone();
-            let error = fragment().apply_to(&mut manifest, container).unwrap_err();
-            assert_eq!((error.kind(), manifest), (kind, before));
-        }
-    }
-
-    #[test]
-    fn merging_two_meanings_of_one_name_is_a_conflict() {
-        let other = EnvInjection::new()
-            .with_env("DB_PASSWORD", SecretRef::new("other").unwrap(), "password")
-            .fragment()
-            .unwrap();
-        assert_eq!(fragment().merge(fragment()).unwrap(), fragment());
-        assert_eq!(fragment().merge(other).unwrap_err().kind(), ErrorKind::Conflict);
-    }
+fn by_name(present: &Value, item: &Value) -> Result<Relation> {
+    let name = text(item, "/name");
+    if text(present, "/name") == name { Err(taken("name", name)) } else { Ok(Relation::Unrelated) }
 }
+
+fn by_prefix(present: &Value, item: &Value) -> Result<Relation> {
+    let prefix = text(item, "/prefix");
+    let is_secret = present.get("secretRef").is_some_and(Value::is_object);
+    if !is_secret || text(present, "/prefix") != prefix {
+        return Ok(Relation::Unrelated);
+    }
+    // A manifest may leave out `optional: false`.
+    let meaning = |source: &Value| {
+        let optional = source.pointer("/secretRef/optional").and_then(Value::as_bool);
+        (text(source, "/secretRef/name").to_owned(), optional.unwrap_or_default())
+    };
+    if meaning(present) == meaning(item) {
+        return Ok(Relation::Same);
+    }
+    Err(taken("prefix", prefix))
+}
+
+fn by_path(present: &Value, item: &Value) -> Result<Relation> {
+    let (path, other) = (text(item, "/mountPath"), text(present, "/mountPath"));
+    let mut rewritten = present.clone();
+    if let Some(mount) = rewritten.as_object_mut() {
+        mount.insert("mountPath".to_owned(), path.into());
+    }
+    if rewritten == *item && is_same(path, other) {
+        return Ok(Relation::Same);
+    }
+    check_apart("mount path", path, [other]).map(|()| Relation::Unrelated)
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

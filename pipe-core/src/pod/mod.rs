@@ -2,6 +2,8 @@
 
 mod apply;
 mod model;
+mod naming;
+mod paths;
 mod secrets;
 
 use serde::Serialize;
@@ -10,7 +12,9 @@ pub use self::model::{
     EnvFromSource, EnvVar, EnvVarSource, KeyToPath, SecretEnvSource, SecretKeySelector,
     SecretVolumeSource, Volume, VolumeMount,
 };
-pub use self::secrets::{EnvInjection, SecretMount, kubernetes_secret_name};
+pub use self::naming::kubernetes_secret_name;
+use self::paths::check_apart;
+pub use self::secrets::{EnvInjection, SecretMount};
 use crate::{Error, ErrorKind, Result};
 
 /// A piece of a pod spec: what goes into one container, and the volumes that go beside it.
@@ -56,15 +60,18 @@ impl PodFragment {
     /// Both fragments in one.
     ///
     /// # Errors
-    /// `Conflict` when both use a variable, a volume or a mount path for different things.
+    /// `Conflict` when both use a variable, a prefix of variables, a volume or a mount path for
+    /// different things, or when a mount path of one lies below one of the other.
     pub fn merge(mut self, other: Self) -> Result<Self> {
         add_all(&mut self.env, other.env, "environment variable", |env| &env.name)?;
-        for source in other.env_from {
-            if !self.env_from.contains(&source) {
-                self.env_from.push(source);
+        add_all(&mut self.env_from, other.env_from, "prefix", |source| &source.prefix)?;
+        for mount in other.volume_mounts {
+            if !self.volume_mounts.contains(&mount) {
+                let others = self.volume_mounts.iter().map(|other| other.mount_path.as_str());
+                check_apart("mount path", &mount.mount_path, others)?;
+                self.volume_mounts.push(mount);
             }
         }
-        add_all(&mut self.volume_mounts, other.volume_mounts, "mount path", |m| &m.mount_path)?;
         add_all(&mut self.volumes, other.volumes, "volume", |volume| &volume.name)?;
         Ok(self)
     }
@@ -90,4 +97,8 @@ fn taken(what: &'static str, name: &str) -> Error {
     Error::new(ErrorKind::Conflict, "the name is taken by something else")
         .with(what, name)
         .hint("give one of the two another name")
+}
+
+fn invalid(message: &'static str, what: &'static str, value: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message).with(what, format_args!("{value:?}"))
 }

@@ -2,47 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
 use super::model::{
     EnvFromSource, EnvVar, EnvVarSource, KeyToPath, SecretEnvSource, SecretKeySelector,
     SecretVolumeSource, Volume, VolumeMount,
 };
-use super::{PodFragment, taken};
+use super::naming::{DEFAULT_MODE, is_dns_subdomain, kubernetes_secret_name, volume_name};
+use super::paths::{check_apart, check_item_path, check_mount_path};
+use super::{PodFragment, invalid, taken};
+use crate::Result;
 use crate::secrets::SecretRef;
-use crate::{Error, ErrorKind, Result};
-
-/// The name of the Kubernetes Secret that carries `secret` to a pod.
-///
-/// A name that Kubernetes accepts (RFC 1123 subdomain) and that is in no namespace is its own.
-/// Any other becomes a readable slug with eight digits of its SHA-256, so that `apps/db` and
-/// `apps-db` never meet in one Secret.
-///
-/// ```
-/// use pipe_core::{pod::kubernetes_secret_name, secrets::SecretRef};
-///
-/// assert_eq!(kubernetes_secret_name(&SecretRef::new("db-creds")?), "db-creds");
-/// assert_eq!(kubernetes_secret_name(&SecretRef::new("apps/db")?), "apps-db-03cc9eaf");
-/// # Ok::<(), pipe_core::Error>(())
-/// ```
-#[must_use]
-pub fn kubernetes_secret_name(secret: &SecretRef) -> String {
-    let name = secret.name.as_str();
-    if secret.namespace.is_none() && is_dns_subdomain(name) {
-        return name.to_owned();
-    }
-    let namespace = secret.namespace.as_ref().map_or("", |namespace| namespace.as_str());
-    let digest = Sha256::digest(format!("{namespace}\n{name}"));
-    let slug: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .take(200)
-        .collect();
-    let slug = slug.trim_matches('-');
-    let separator = if slug.is_empty() { "" } else { "-" };
-    let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
-    format!("{slug}{separator}{a:02x}{b:02x}{c:02x}{d:02x}")
-}
 
 /// Which secrets a container gets as environment variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,13 +72,25 @@ impl EnvInjection {
         self.variables.iter().map(|v| &v.secret).chain(self.whole.iter().map(|w| &w.secret))
     }
 
-    /// The fragment.
+    /// The fragment, with each Kubernetes Secret named by [`kubernetes_secret_name`].
     ///
     /// # Errors
     /// `InvalidArgument` for a variable, prefix or key that Kubernetes would refuse and for a
     /// reference to an old version, which no pod can be given; `Conflict` when one variable is
     /// given two values.
     pub fn fragment(&self) -> Result<PodFragment> {
+        self.fragment_with(|secret| Ok(kubernetes_secret_name(secret)))
+    }
+
+    /// The fragment, for a plugin that names Kubernetes Secrets in its own way.
+    ///
+    /// # Errors
+    /// As for [`fragment`](Self::fragment), whatever `name_of` returns, and `InvalidArgument` for
+    /// a name that is no RFC 1123 subdomain.
+    pub fn fragment_with(
+        &self,
+        name_of: impl Fn(&SecretRef) -> Result<String>,
+    ) -> Result<PodFragment> {
         let mut env: Vec<EnvVar> = Vec::new();
         for Variable { name, secret, key } in &self.variables {
             check_variable("environment variable", name)?;
@@ -119,7 +99,7 @@ impl EnvInjection {
                 name: name.clone(),
                 value_from: EnvVarSource {
                     secret_key_ref: SecretKeySelector {
-                        name: carrier(secret)?,
+                        name: carrier(secret, &name_of)?,
                         key: key.clone(),
                         optional: self.optional,
                     },
@@ -137,7 +117,7 @@ impl EnvInjection {
                 check_variable("prefix", prefix)?;
             }
             // Two Secrets under one prefix: the later would silently win where keys are equal.
-            let name = carrier(secret)?;
+            let name = carrier(secret, &name_of)?;
             if prefixes.insert(prefix, name.clone()).is_some_and(|other| other != name) {
                 return Err(taken("prefix", prefix));
             }
@@ -158,54 +138,50 @@ impl EnvInjection {
 #[non_exhaustive]
 pub struct SecretMount {
     secret: SecretRef,
-    form: Form,
+    env_prefix: Option<String>,
+    path: Option<String>,
+    mode: Option<u32>,
+    items: Vec<KeyToPath>,
     optional: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Form {
-    Volume { path: Option<String>, mode: u32, items: Vec<KeyToPath> },
-    EnvFrom { prefix: String },
 }
 
 impl SecretMount {
     /// A read-only volume with files of mode 0440, at `/var/run/secrets/pipe/<secret>`.
     #[must_use]
     pub fn volume(secret: SecretRef) -> Self {
-        let form = Form::Volume { path: None, mode: 0o440, items: Vec::new() };
-        Self { secret, form, optional: false }
+        Self {
+            secret,
+            env_prefix: None,
+            path: None,
+            mode: None,
+            items: Vec::new(),
+            optional: false,
+        }
     }
 
-    /// `envFrom` instead of files.
+    /// `envFrom` instead of files; it has neither a path nor a mode nor items.
     #[must_use]
     pub fn env_from(secret: SecretRef, prefix: impl Into<String>) -> Self {
-        Self { secret, form: Form::EnvFrom { prefix: prefix.into() }, optional: false }
+        Self { env_prefix: Some(prefix.into()), ..Self::volume(secret) }
     }
 
-    /// The volume's absolute path in the container.
+    /// The volume's absolute path in the container: up to 1024 printable ASCII characters, and
+    /// nothing that the container needs, such as `/etc` or its own service account token.
     #[must_use]
-    pub fn at(mut self, mount_path: impl Into<String>) -> Self {
-        if let Form::Volume { path, .. } = &mut self.form {
-            *path = Some(mount_path.into());
-        }
-        self
+    pub fn at(self, mount_path: impl Into<String>) -> Self {
+        Self { path: Some(mount_path.into()), ..self }
     }
 
     /// The mode of the volume's files: 0440 (the default) or 0400.
     #[must_use]
-    pub fn with_mode(mut self, file_mode: u32) -> Self {
-        if let Form::Volume { mode, .. } = &mut self.form {
-            *mode = file_mode;
-        }
-        self
+    pub fn with_mode(self, file_mode: u32) -> Self {
+        Self { mode: Some(file_mode), ..self }
     }
 
     /// Only this key appears, as the file `path` below the mount; may be repeated.
     #[must_use]
     pub fn with_item(mut self, key: impl Into<String>, path: impl Into<String>) -> Self {
-        if let Form::Volume { items, .. } = &mut self.form {
-            items.push(KeyToPath { key: key.into(), path: path.into() });
-        }
+        self.items.push(KeyToPath { key: key.into(), path: path.into() });
         self
     }
 
@@ -222,43 +198,63 @@ impl SecretMount {
         &self.secret
     }
 
-    /// The fragment.
+    /// The fragment, with the Kubernetes Secret named by [`kubernetes_secret_name`].
+    ///
+    /// Two mounts of one secret that differ in mode, items or optionality are two volumes.
     ///
     /// # Errors
-    /// `InvalidArgument` for a path, mode, key or prefix that Kubernetes would refuse or that
-    /// would open the files to others, and for a reference to an old version.
+    /// `InvalidArgument` for a path, mode, key or prefix that Kubernetes would refuse, that would
+    /// open the files to others or hide what the container needs, for a path, mode or item of
+    /// `envFrom`, and for a reference to an old version; `Conflict` when the path of one item is
+    /// or contains that of another.
     pub fn fragment(&self) -> Result<PodFragment> {
-        let secret_name = carrier(&self.secret)?;
-        let Form::Volume { path, mode, items } = &self.form else {
-            let Form::EnvFrom { prefix } = &self.form else {
-                return Ok(PodFragment::default());
-            };
-            let mut injection = EnvInjection::new().with_env_from(prefix, self.secret.clone());
-            injection.optional = self.optional;
-            return injection.fragment();
+        self.fragment_with(|secret| Ok(kubernetes_secret_name(secret)))
+    }
+
+    /// The fragment, for a plugin that names Kubernetes Secrets in its own way.
+    ///
+    /// # Errors
+    /// As for [`fragment`](Self::fragment), whatever `name_of` returns, and `InvalidArgument` for
+    /// a name that is no RFC 1123 subdomain.
+    pub fn fragment_with(
+        &self,
+        name_of: impl Fn(&SecretRef) -> Result<String>,
+    ) -> Result<PodFragment> {
+        let Some(prefix) = &self.env_prefix else {
+            return self.volume_fragment(carrier(&self.secret, name_of)?);
         };
-        let mount_path =
-            path.clone().unwrap_or_else(|| format!("/var/run/secrets/pipe/{secret_name}"));
+        if self.path.is_some() || self.mode.is_some() || !self.items.is_empty() {
+            return Err(invalid("only a volume has a path, a mode or items", "prefix", prefix)
+                .hint("use `SecretMount::volume`, or leave them out"));
+        }
+        let mut injection = EnvInjection::new().with_env_from(prefix, self.secret.clone());
+        injection.optional = self.optional;
+        injection.fragment_with(name_of)
+    }
+
+    fn volume_fragment(&self, secret_name: String) -> Result<PodFragment> {
+        let default_path = || format!("/var/run/secrets/pipe/{secret_name}");
+        let mount_path = self.path.clone().unwrap_or_else(default_path);
         check_mount_path(&mount_path)?;
+        let mode = self.mode.unwrap_or(DEFAULT_MODE);
         if !matches!(mode, 0o400 | 0o440) {
-            return Err(invalid(
-                "the files would be open to others",
-                "mode",
-                &format!("{mode:04o}"),
-            )
-            .hint("use mode 0400 or 0440"));
+            let mode = format!("{mode:04o}");
+            return Err(invalid("the files would be open to others", "mode", &mode)
+                .hint("use mode 0400 or 0440"));
         }
-        for item in items {
+        for (i, item) in self.items.iter().enumerate() {
             check_key(&item.key)?;
-            check_relative_path(&item.path)?;
+            check_item_path(&item.path)?;
+            let others = self.items.iter().take(i).map(|other| other.path.as_str());
+            check_apart("item path", &item.path, others)?;
         }
-        let name = volume_name(&secret_name);
         let secret = SecretVolumeSource {
             secret_name,
-            default_mode: *mode,
+            default_mode: mode,
             optional: self.optional,
-            items: items.clone(),
+            items: self.items.clone(),
         };
+        let name = volume_name(&secret);
         Ok(PodFragment {
             volume_mounts: vec![VolumeMount { name: name.clone(), mount_path, read_only: true }],
             volumes: vec![Volume { name, secret }],
@@ -267,76 +263,45 @@ impl SecretMount {
     }
 }
 
-fn carrier(secret: &SecretRef) -> Result<String> {
-    match secret.version {
-        None => Ok(kubernetes_secret_name(secret)),
-        Some(_) => {
-            Err(invalid("a pod always gets the current version", "secret", &secret.to_string())
-                .hint("leave the version out of the reference"))
-        }
+fn carrier(secret: &SecretRef, name_of: impl Fn(&SecretRef) -> Result<String>) -> Result<String> {
+    if secret.version.is_some() {
+        return Err(invalid(
+            "a pod always gets the current version",
+            "secret",
+            &secret.to_string(),
+        )
+        .hint("leave the version out of the reference"));
     }
-}
-
-/// Volume names are RFC 1123 labels: no dots, at most 63 characters.
-fn volume_name(secret_name: &str) -> String {
-    if secret_name.len() <= 63 && !secret_name.contains('.') {
-        return secret_name.to_owned();
+    let name = name_of(secret)?;
+    if is_dns_subdomain(&name) {
+        return Ok(name);
     }
-    let digest = Sha256::digest(secret_name);
-    let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
-    let slug: String = secret_name.replace('.', "-").chars().take(50).collect();
-    format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", slug.trim_end_matches('-'))
-}
-
-fn invalid(message: &'static str, what: &'static str, value: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message).with(what, format_args!("{value:?}"))
+    Err(invalid("not the name of a Kubernetes Secret", "name", &name)
+        .hint("use up to 253 of a-z 0-9 - . as RFC 1123 wants them"))
 }
 
 /// The strictest rule of any supported server: a C identifier.
 fn check_variable(what: &'static str, name: &str) -> Result<()> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if starts_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+    if starts_well
+        && name.len() <= 253
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    {
         return Ok(());
     }
     Err(invalid("not the name of an environment variable", what, name)
-        .hint("use A-Z a-z 0-9 _ and do not start with a digit"))
+        .hint("use up to 253 of A-Z a-z 0-9 _ and do not start with a digit"))
 }
 
 fn check_key(key: &str) -> Result<()> {
     let well_formed = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    if well_formed && !matches!(key, "" | "." | "..") && key.len() <= 253 {
+    // Kubernetes' own rule: `..data` is the name by which the kubelet swaps all files at once.
+    let reserved = matches!(key, "" | ".") || key.starts_with("..");
+    if well_formed && !reserved && key.len() <= 253 {
         return Ok(());
     }
     Err(invalid("not a key of a Kubernetes Secret", "key", key)
-        .hint("use up to 253 of A-Z a-z 0-9 - . _"))
-}
-
-fn check_mount_path(path: &str) -> Result<()> {
-    let relative = path.strip_prefix('/').unwrap_or_default();
-    if !path.contains(':') && check_relative_path(relative).is_ok() {
-        return Ok(());
-    }
-    Err(invalid("not a path to mount at", "path", path)
-        .hint("use an absolute path below / without `..` and `:`"))
-}
-
-fn check_relative_path(path: &str) -> Result<()> {
-    let ends_inside = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if ends_inside && !path.contains(char::is_control) {
-        return Ok(());
-    }
-    Err(invalid("not a path below the mount", "path", path)
-        .hint("use a relative path without empty, `.` or `..` parts"))
-}
-
-fn is_dns_subdomain(name: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
+        .hint("use up to 253 of A-Z a-z 0-9 - . _ and do not begin with `..`"))
 }
 
 #[cfg(test)]
