@@ -5,6 +5,7 @@
 //! output to [`Canary::look_at`], and ask [`Canary::assert_unseen`] in the end. Everything that
 //! the process logs meanwhile, at every level and from every crate and thread, is looked at too.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -23,7 +24,10 @@ pub struct Canary(Arc<Watched>);
 
 struct Watched {
     value: String,
+    /// In lower case, as they would be printed.
     forms: Vec<String>,
+    /// The same without anything that may separate their parts.
+    squeezed: Vec<String>,
     seen: Mutex<Vec<String>>,
 }
 
@@ -31,18 +35,20 @@ impl Canary {
     /// A new canary. From now on, all that the process logs is searched for it.
     ///
     /// # Panics
-    /// When another tracing subscriber is installed for the process, since the logs could then
-    /// not be seen.
+    /// When another tracing subscriber or another logger of the crate `log` is installed for the
+    /// process, since the logs could then not be seen.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a new canary is never the same")]
     pub fn new() -> Self {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the system has random numbers");
-        let value = bytes.iter().fold(String::from("canary"), |mut text, byte| {
+        let random = bytes.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Self::of(&value)
+        // Half of it is too much, and still random enough not to occur by chance.
+        let (first, second) = random.split_at(random.len() / 2);
+        Self::watch(format!("canary{random}"), &[first, second])
     }
 
     /// A secret that somebody else made, such as a token. It has to be long enough not to occur
@@ -53,9 +59,15 @@ impl Canary {
     #[must_use]
     pub fn of(secret: &str) -> Self {
         assert!(secret.len() >= 12, "the secret is so short that it may occur by chance");
-        let forms = forms(secret.as_bytes());
-        let watched = Watched { value: secret.to_owned(), forms, seen: Mutex::default() };
-        let watched = Arc::new(watched);
+        Self::watch(secret.to_owned(), &[secret])
+    }
+
+    /// Looks for any of these parts of the value.
+    fn watch(value: String, parts: &[&str]) -> Self {
+        let forms: Vec<_> = parts.iter().flat_map(|part| forms(part.as_bytes())).collect();
+        let squeezed = forms.iter().map(|form| squeezed(form)).filter(|form| is_telling(form));
+        let squeezed = squeezed.collect();
+        let watched = Arc::new(Watched { value, forms, squeezed, seen: Mutex::default() });
         listener().add(&watched);
         Self(watched)
     }
@@ -117,9 +129,11 @@ impl fmt::Debug for Canary {
 impl Watched {
     fn look_at(&self, place: &str, output: &str) {
         let lower = output.to_ascii_lowercase();
-        let found = self.forms.iter().any(|form| {
-            output.contains(form.as_str()) || lower.contains(form.to_ascii_lowercase().as_str())
-        });
+        let plain = self.forms.iter().any(|form| lower.contains(form.as_str()));
+        let found = plain || {
+            let bare = squeezed(&lower);
+            self.squeezed.iter().any(|form| bare.contains(form.as_str()))
+        };
         let mut seen = self.seen();
         if found && !seen.iter().any(|other| other == place) {
             seen.push(place.to_owned());
@@ -131,16 +145,28 @@ impl Watched {
     }
 }
 
-/// The secret as it would look in text, hex, base64 at each of the three alignments, and as the
-/// `Debug` output of a byte slice.
+/// The secret as it would look in text, escaped text, hex, base64 at each of the three alignments,
+/// and as the `Debug` output of bytes and characters; in lower case.
 fn forms(secret: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(secret).into_owned();
-    let hex = secret.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    let bytes = secret.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-    let mut forms = vec![text, hex, bytes];
+    let text = String::from_utf8_lossy(secret);
+    let join = |separator: &str, form: fn(&u8) -> String| {
+        secret.iter().map(form).collect::<Vec<_>>().join(separator)
+    };
+    let mut forms = vec![
+        join("", |byte| format!("{byte:02x}")),
+        join("", |byte| format!("%{byte:02x}")),
+        join(", ", u8::to_string),
+        join(", ", |byte| format!("{byte:x}")),
+        join(", ", |byte| format!("{byte:02x}")),
+        join(", ", |byte| format!("{byte:#x}")),
+        percent_encoded(secret),
+        text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
+        text.escape_unicode().to_string(),
+        text.escape_debug().to_string(),
+        serde_json::Value::from(text.as_ref()).to_string().trim_matches('"').to_owned(),
+        format!("{:?}", text.chars().collect::<Vec<_>>()).trim_matches(['[', ']']).to_owned(),
+        text.into_owned(),
+    ];
     for skipped in 0..3 {
         // Whole groups of three bytes encode alike, wherever they stand in a longer text.
         let whole = secret.get(skipped..).unwrap_or_default();
@@ -148,21 +174,57 @@ fn forms(secret: &[u8]) -> Vec<String> {
         forms.push(STANDARD_NO_PAD.encode(whole));
         forms.push(URL_SAFE_NO_PAD.encode(whole));
     }
+    forms.iter_mut().for_each(|form| form.make_ascii_lowercase());
+    forms.sort();
+    forms.dedup();
     forms
 }
 
-fn listener() -> &'static Listener {
-    static LISTENER: OnceLock<Listener> = OnceLock::new();
-    LISTENER.get_or_init(|| {
-        let listener = Listener::default();
-        tracing::subscriber::set_global_default(
-            tracing_subscriber::registry().with(listener.clone()),
-        )
-        .expect("the leak scanner needs to be the process's only tracing subscriber");
-        // Crates that use `log` are listened to as well; a logger that is there already wins.
-        let _ = tracing_log::LogTracer::init();
-        listener
+fn percent_encoded(secret: &[u8]) -> String {
+    secret.iter().fold(String::new(), |mut text, byte| {
+        let _ = match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
+                write!(text, "{}", char::from(*byte))
+            }
+            _ => write!(text, "%{byte:02x}"),
+        };
+        text
     })
+}
+
+/// Without separators, line breaks, brackets and quotes.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/=_-".contains(*c)).collect()
+}
+
+/// Whether a squeezed form is found by chance in no prose and in no table of numbers: words run
+/// together are not, nor are repetitions.
+fn is_telling(form: &str) -> bool {
+    let different = form.bytes().collect::<BTreeSet<_>>().len();
+    form.len() >= 16 && different >= 6 && form.contains(|c: char| c.is_ascii_digit())
+}
+
+fn listener() -> &'static Listener {
+    static LISTENER: OnceLock<Result<Listener, &'static str>> = OnceLock::new();
+    match LISTENER.get_or_init(listen) {
+        Ok(listener) => listener,
+        Err(message) => panic!("{message}"),
+    }
+}
+
+fn listen() -> Result<Listener, &'static str> {
+    let listener = Listener::default();
+    let subscriber = tracing_subscriber::registry().with(listener.clone());
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|_| "the leak scanner needs to be the process's only tracing subscriber")?;
+    listen_to_log()?;
+    Ok(listener)
+}
+
+/// Crates that use `log` are listened to as well.
+fn listen_to_log() -> Result<(), &'static str> {
+    tracing_log::LogTracer::init()
+        .map_err(|_| "the leak scanner needs to be the process's only logger of the crate `log`")
 }
 
 #[derive(Clone, Default)]
@@ -267,6 +329,79 @@ mod tests {
         assert!(is_caught(encoded("us")));
         assert!(is_caught(encoded("bot:")));
         assert!(!is_caught(|canary| canary.look_at("here", "[REDACTED]")));
+    }
+
+    #[test]
+    fn escapes_and_lists_of_the_secret_are_found() {
+        let leaks: [fn(&str) -> String; 12] = [
+            |value| format!("{:x?}", value.as_bytes()),
+            |value| format!("{:02X?}", value.as_bytes()),
+            |value| format!("{:#x?}", value.as_bytes()),
+            |value| format!("{:#?}", value.as_bytes()),
+            |value| format!("{:?}", value.chars().collect::<Vec<_>>()),
+            |value| format!("{:#?}", value.chars().collect::<Vec<_>>()),
+            |value| value.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            |value| value.chars().map(|c| format!("\\u{:04X}", u32::from(c))).collect(),
+            |value| value.escape_unicode().to_string(),
+            |value| value.bytes().map(|byte| format!("{byte:02X}:")).collect(),
+            |value| value.split_at(20).0.to_owned() + "\r\n " + value.split_at(20).1,
+            |value| format!("user={} password={}", &value[..30], &value[30..]),
+        ];
+        for (number, leak) in leaks.into_iter().enumerate() {
+            let caught = is_caught(|canary| canary.look_at("here", &leak(canary.value())));
+            assert!(caught, "number {number}");
+        }
+    }
+
+    #[test]
+    fn a_wrapped_encoding_is_found() {
+        assert!(is_caught(|canary| {
+            let encoded = STANDARD_NO_PAD.encode(format!("bot:{}", canary.value()));
+            let (first, second) = encoded.split_at(30);
+            canary.look_at("here", &format!("{first}\n{second}"));
+        }));
+    }
+
+    #[test]
+    fn half_of_a_canary_is_found() {
+        assert!(is_caught(|canary| canary.look_at("here", &canary.value()[..22])));
+        assert!(is_caught(|canary| canary.look_at("here", &canary.value()[22..])));
+        assert!(!is_caught(|canary| canary.look_at("here", &canary.value()[..8])));
+    }
+
+    #[test]
+    fn text_that_has_to_be_escaped_is_found() {
+        let secret = "pa\"ss\nwörd 1+2/3";
+        for output in [
+            format!("{secret:?}"),
+            serde_json::json!([secret]).to_string(),
+            "x=pa%22ss%0Aw%C3%B6rd%201%2B2%2F3".to_owned(),
+        ] {
+            let canary = Canary::of(secret);
+            canary.look_at("here", &output);
+            assert!(!canary.0.seen().is_empty(), "{output}");
+        }
+    }
+
+    #[test]
+    fn prose_and_tables_are_no_leak() {
+        for (secret, output) in [
+            ("clientsecretinvalid", "the client secret, invalid"),
+            ("............", "done"),
+            ("000000000000", "0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0"),
+            ("111111111111", "1111 1111 1111"),
+        ] {
+            let canary = Canary::of(secret);
+            canary.look_at("here", output);
+            canary.assert_unseen();
+        }
+    }
+
+    #[test]
+    fn another_logger_is_not_ignored() {
+        drop(Canary::new());
+        let message = listen_to_log().expect_err("a logger is installed");
+        assert!(message.contains("only logger"), "{message}");
     }
 
     #[test]

@@ -19,7 +19,13 @@ pub use self::cases::{IDENTITY_CASES, IdentityCase, Needs, SECRETS_CASES, Secret
 /// identity may do nothing, `unavailable` one whose backend does not answer.
 ///
 /// A plugin that declares `namespaces` is asked for `pipe-testkit-a` and `pipe-testkit-b`: they
-/// must exist.
+/// must exist. Apart from its own namespace, the suite writes nowhere else; all names begin with
+/// `pipe-testkit`, and are left behind.
+///
+/// Most cases have to store something first: a plugin that does not declare `write` is held to few
+/// of them, and the others pass without looking at it.
+///
+/// The tests are in a module `secrets_compliance`: two invocations need a `mod` of their own each.
 ///
 /// ```
 /// # use pipe_testkit::reference::InMemorySecrets;
@@ -46,6 +52,10 @@ macro_rules! secrets_compliance {
 /// One `#[test]` per behaviour of an [`IdentityPlugin`](pipe_core::IdentityPlugin).
 ///
 /// The argument names an `async fn() -> Option<(Plugin, Guard)>`, as for [`secrets_compliance!`].
+///
+/// The suite knows only tokens that the plugin makes itself: one that does not declare `issue` is
+/// held to few cases. The tests are in a module `identity_compliance`: two invocations need a `mod`
+/// of their own each.
 #[macro_export]
 macro_rules! identity_compliance {
     ($plugin:path $(,)?) => {

@@ -1,9 +1,14 @@
 //! Runs one case against one fresh plugin.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// No case may take longer: a plugin that hangs fails its case instead of the whole run.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// A case that can still be stopped is stopped before its thread is given up.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Makes a plugin, runs the case, and drops the guard after the plugin.
 ///
@@ -11,29 +16,118 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// When the case fails or hangs, and when the backend is absent although `PIPE_TESTKIT_REQUIRE`
 /// demands it.
 #[allow(clippy::print_stderr, reason = "a skipped test has to be seen")]
-pub fn case<P, G, F, C>(name: &str, factory: impl FnOnce() -> F, body: impl FnOnce(P) -> C)
-where
+pub fn case<P, G, F, C>(
+    name: &'static str,
+    factory: impl FnOnce() -> F + Send + 'static,
+    body: impl FnOnce(P) -> C + Send + 'static,
+) where
     F: Future<Output = Option<(P, G)>>,
     C: Future<Output = ()>,
 {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built")
-        .block_on(async {
-            let run = async {
-                let Some((plugin, guard)) = factory().await else {
-                    let required =
-                        std::env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|v| v == "1");
-                    assert!(!required, "{name}: the backend is required, and absent");
-                    eprintln!("SKIPPED {name}: the backend is absent");
-                    return;
-                };
-                body(plugin).await;
-                drop(guard);
-            };
-            let ended = tokio::time::timeout(DEADLINE, run).await;
-            assert!(ended.is_ok(), "{name}: no end within {DEADLINE:?}");
+    let run = move || async move {
+        let Some((plugin, guard)) = factory().await else {
+            let required = std::env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|v| v == "1");
+            assert!(!required, "{name}: the backend is required, and absent");
+            eprintln!("SKIPPED {name}: the backend is absent");
+            return;
+        };
+        body(plugin).await;
+        drop(guard);
+    };
+    if let Err(panic) = alone(name, run) {
+        resume_unwind(panic);
+    }
+}
+
+/// Runs a future on a thread and a runtime of its own: the panic with which it ended, if any.
+///
+/// # Errors
+/// The payload of the panic; a message when the future does not end, whether it waits or blocks its
+/// thread.
+///
+/// # Panics
+/// When the system gives no thread.
+pub fn alone<F: Future<Output = ()>>(
+    name: &str,
+    start: impl FnOnce() -> F + Send + 'static,
+) -> thread::Result<()> {
+    within(DEADLINE, name, start)
+}
+
+#[allow(clippy::print_stderr, reason = "a message that no panic hook prints has to be seen")]
+fn within<F: Future<Output = ()>>(
+    deadline: Duration,
+    name: &str,
+    start: impl FnOnce() -> F + Send + 'static,
+) -> thread::Result<()> {
+    let (report, reported) = mpsc::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime can be built");
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let ended = runtime.block_on(async { tokio::time::timeout(deadline, start()).await });
+            assert!(ended.is_ok(), "no end within {deadline:?}");
+        }));
+        // A task that blocks its thread must not block this one too.
+        runtime.shutdown_background();
+        let _ = report.send(ended);
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run).expect("a thread can be started");
+    match reported.recv_timeout(deadline + GRACE) {
+        Ok(ended) => ended,
+        Err(_) => {
+            let message = format!("{name}: no end within {deadline:?}, and its thread is blocked");
+            eprintln!("{message}");
+            Err(Box::new(message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the message of the case")]
+    fn a_case_that_fails_fails_with_its_message() {
+        case("x", || async { Some(((), ())) }, |()| async { panic!("the message of the case") });
+    }
+
+    #[test]
+    fn a_case_that_waits_for_ever_fails() {
+        let ended = within(Duration::from_millis(10), "x", std::future::pending);
+        assert!(ended.is_err());
+    }
+
+    #[test]
+    fn a_case_that_blocks_its_thread_fails() {
+        let ended = within(Duration::from_millis(10), "x", || async { thread::park() });
+        assert!(ended.is_err());
+    }
+
+    #[test]
+    fn a_blocked_task_does_not_keep_a_case_from_ending() {
+        let ended = within(DEADLINE, "x", || async {
+            tokio::spawn(async { thread::park() });
         });
+        assert!(ended.is_ok());
+    }
+
+    #[test]
+    fn the_guard_is_dropped_after_the_plugin() {
+        struct Part(&'static str, mpsc::Sender<&'static str>);
+        impl Drop for Part {
+            fn drop(&mut self) {
+                let _ = self.1.send(self.0);
+            }
+        }
+        let (dropped, order) = mpsc::channel();
+        let make =
+            move || async move { Some((Part("plugin", dropped.clone()), Part("guard", dropped))) };
+        case("x", make, |plugin| async { drop(plugin) });
+        assert_eq!(order.iter().collect::<Vec<_>>(), ["plugin", "guard"]);
+    }
 }

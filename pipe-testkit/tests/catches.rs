@@ -6,14 +6,7 @@ mod identity;
 #[path = "catches/secrets.rs"]
 mod secrets;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Whether a case fails: it panics, or does not end.
-fn fails(case: impl Future<Output = ()>) -> bool {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
-    catch_unwind(AssertUnwindSafe(|| runtime.block_on(case))).is_err()
+/// Whether a case fails.
+fn fails(name: &'static str, case: impl Future<Output = ()> + Send + 'static) -> bool {
+    pipe_testkit::run::alone(name, || case).is_err()
 }

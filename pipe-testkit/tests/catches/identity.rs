@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::identity::{
-    BearerToken, ContextRequest, IdentityCapabilities, JwtRequest, Principal, PrincipalId,
-    ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
+    BearerToken, ContextRequest, Credential, IdentityCapabilities, JwtRequest, Principal,
+    PrincipalId, ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
 };
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecurityContext, TokenFault,
@@ -98,9 +98,14 @@ impl IdentityPlugin for Defective {
         &self,
         request: &ServiceAuthRequest,
     ) -> Result<ServiceCredentials> {
+        if self.has("credentials_that_are_tokens_say_the_same") {
+            let elsewhere = request.clone().with_audience("everybody");
+            return self.inner.authenticate_service(&elsewhere).await;
+        }
         let mut credentials = self.inner.authenticate_service(request).await?;
         match self.defect {
             "credentials_are_temporary_or_unsupported" => {
+                credentials.credential = Credential::Bearer(BearerToken::new("opaque"));
                 credentials.expires_at = SystemTime::now() + Duration::from_secs(1 << 32);
             }
             "credentials_carry_only_requested_scopes" => {
@@ -114,6 +119,9 @@ impl IdentityPlugin for Defective {
     async fn generate_jwt(&self, request: &JwtRequest) -> Result<SignedJwt> {
         let wanted = match self.defect {
             "a_lifetime_of_nothing_is_refused" if request.lifetime.is_zero() => {
+                request.clone().with_lifetime(Duration::from_secs(3600))
+            }
+            "a_lifetime_of_two_hours_is_kept_or_refused" if request.lifetime.as_secs() == 7200 => {
                 request.clone().with_lifetime(Duration::from_secs(3600))
             }
             "a_signed_token_lives_as_long_as_asked" if request.lifetime.as_secs() == 90 => {
@@ -208,7 +216,14 @@ impl IdentityPlugin for Defective {
             ("a_huge_token_is_refused", Some(TokenFault::TooLarge)) if text.starts_with('.') => {
                 Err(Error::new(ErrorKind::Unexpected, "out of memory"))
             }
-            ("a_token_of_another_tenant_is_refused", Some(TokenFault::TenantMismatch)) => {
+            ("a_token_of_another_tenant_is_refused", None) => {
+                let accepted = SignedJwt::new(token.clone(), "", SystemTime::now());
+                self.seen.lock().expect("lock").push(accepted);
+                checked
+            }
+            ("a_token_of_another_tenant_is_refused", Some(TokenFault::TenantMismatch))
+                if !self.seen.lock().expect("lock").iter().any(|jwt| jwt.token == token) =>
+            {
                 Ok(self.accept())
             }
             ("refusals_tell_the_presenter_nothing", Some(TokenFault::Malformed))
@@ -224,7 +239,22 @@ impl IdentityPlugin for Defective {
                 context
             }),
             ("the_context_tells_who_is_calling", None) => {
-                checked.map(|context| context.with_roles([]))
+                checked.map(|context| context.with_namespaces([]))
+            }
+            ("several_roles_and_audiences_survive", None) => checked.map(|context| {
+                let first = context.roles.first().cloned();
+                context.with_roles(first)
+            }),
+            ("a_token_accepted_once_is_checked_again", _) => {
+                // Remembers the tokens, and forgets what was expected of them.
+                let mut seen = self.seen.lock().expect("lock");
+                if seen.iter().any(|jwt| jwt.token == token) {
+                    return Ok(self.accept());
+                }
+                if checked.is_ok() {
+                    seen.push(SignedJwt::new(token.clone(), "", SystemTime::now()));
+                }
+                checked
             }
             _ => checked,
         }
@@ -233,6 +263,12 @@ impl IdentityPlugin for Defective {
     async fn get_security_context(&self, request: &ContextRequest) -> Result<SecurityContext> {
         let resolved = self.inner.get_security_context(request).await;
         let forgiven = match self.defect {
+            "a_resolved_context_is_still_the_callers" => {
+                return resolved.map(|mut context| {
+                    context.expires_at += Duration::from_secs(3600);
+                    context
+                });
+            }
             "an_expired_context_is_refused" => TokenFault::Expired,
             "a_context_of_another_issuer_is_refused" => TokenFault::IssuerMismatch,
             "a_context_of_another_tenant_is_refused" => TokenFault::TenantMismatch,
@@ -251,7 +287,7 @@ impl IdentityPlugin for Defective {
 fn failing(defect: &'static str) -> Vec<&'static str> {
     let failing = IDENTITY_CASES
         .iter()
-        .filter(|case| super::fails((case.run)(Arc::new(Defective::new(defect)))));
+        .filter(|case| super::fails(case.name, (case.run)(Arc::new(Defective::new(defect)))));
     failing.map(|case| case.name).collect()
 }
 
@@ -266,8 +302,11 @@ fn a_plugin_without_defect_fails_nothing() {
 
 #[test]
 fn credentials_that_are_not_declared_are_caught() {
-    let expected =
-        ["credentials_are_temporary_or_unsupported", "credentials_carry_only_requested_scopes"];
+    let expected = [
+        "credentials_are_temporary_or_unsupported",
+        "credentials_carry_only_requested_scopes",
+        "credentials_that_are_tokens_say_the_same",
+    ];
     assert_eq!(failing(UNDECLARED), expected);
 }
 

@@ -1,16 +1,20 @@
 //! Defective stores of secrets.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
 use pipe_core::pod::{EnvInjection, PodFragment, SecretMount};
 use pipe_core::secrets::{
-    Change, ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome,
+    Change, ListQuery, Secret, SecretEvent, SecretStream, SecretVersion, SecretsCapabilities,
+    WriteOutcome,
 };
 use pipe_core::{
-    Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretValue, SecretsPlugin,
+    Error, ErrorKind, Health, Plugin, Result, SecretData, SecretName, SecretRef, SecretValue,
+    SecretsPlugin,
 };
 use pipe_testkit::reference::InMemorySecrets;
 use pipe_testkit::{Needs, SECRETS_CASES};
@@ -33,6 +37,8 @@ struct Defective {
     defect: &'static str,
     inner: InMemorySecrets,
     closed: AtomicU32,
+    /// What a case put there to be found again.
+    memory: Mutex<Option<Secret>>,
 }
 
 impl Defective {
@@ -52,7 +58,7 @@ impl Defective {
             Needs::Unavailable => inner.fail_with(ErrorKind::Unavailable),
             _ => {}
         }
-        Self { defect, inner, closed: AtomicU32::new(0) }
+        Self { defect, inner, closed: AtomicU32::new(0), memory: Mutex::default() }
     }
 
     fn has(&self, defect: &str) -> bool {
@@ -105,6 +111,11 @@ impl Plugin for Defective {
         if self.has("an_unavailable_backend_is_told_by_health") {
             return Health::healthy();
         }
+        if self.has("an_unavailable_backend_holds_up_nobody")
+            && self.closed.load(Ordering::Relaxed) >= 100
+        {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
         self.inner.health().await
     }
 
@@ -127,11 +138,18 @@ impl Plugin for Defective {
 #[async_trait]
 impl SecretsPlugin for Defective {
     fn capabilities(&self) -> SecretsCapabilities {
-        self.inner.capabilities()
+        let capabilities = self.inner.capabilities();
+        if self.has("capabilities_are_constant") && self.closed.load(Ordering::Relaxed) >= 100 {
+            return capabilities.with_limits(1, 1);
+        }
+        capabilities
     }
 
     async fn get_secret(&self, secret: &SecretRef) -> Result<Option<Secret>> {
         let name = secret.name.as_str();
+        if self.has("long_names_stay_apart") && name.len() == 300 {
+            return self.inner.get_secret(&renamed(secret, &name[..255])).await;
+        }
         if self.has_at("a_dropped_read_leaves_the_plugin_usable", secret, "dropped-read") {
             // A lock that a dropped caller never gives back.
             if self.closed.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -139,6 +157,11 @@ impl SecretsPlugin for Defective {
             }
             tokio::task::yield_now().await;
             self.closed.store(0, Ordering::Relaxed);
+        }
+        if self.has_at("an_unavailable_backend_holds_up_nobody", secret, "holds-up")
+            || self.has_at("capabilities_are_constant", secret, "constant")
+        {
+            self.closed.fetch_add(100, Ordering::Relaxed);
         }
         if self.has_at("get_of_a_missing_secret_is_none", secret, "missing") {
             return Err(Error::new(ErrorKind::NotFound, "no such secret"));
@@ -170,15 +193,8 @@ impl SecretsPlugin for Defective {
             "a_denied_call_is_not_retryable" if name.contains("denied-retry") => {
                 return Err(Error::new(ErrorKind::Unavailable, "try again"));
             }
-            "a_denied_call_says_where_and_what_to_change" => {
-                found = found.map_err(|error| Error::new(error.kind(), "something went wrong"));
-            }
-            "old_versions_are_readable_or_unsupported" if secret.version.is_some() => {
-                let current = SecretRef::from(secret.name.clone());
-                let never = secret.version.is_some_and(|version| version.number() > 1_000);
-                if !never {
-                    return self.inner.get_secret(&current).await;
-                }
+            "old_versions_are_readable_or_unsupported" if name.contains("testkit/old-version-") => {
+                return self.inner.get_secret(&renamed(secret, name)).await;
             }
             "a_version_that_never_was_is_none" if secret.version.is_some() => {
                 let current = SecretRef::from(secret.name.clone());
@@ -189,12 +205,12 @@ impl SecretsPlugin for Defective {
             _ => {}
         }
         let Some(stored) = found? else {
-            if self.has("get_of_a_folder_is_none") {
+            if self.has_at("get_of_a_folder_is_none", secret, "folder") {
                 let query = ListQuery::new().with_prefix(secret.name.clone());
                 let below = self.inner.list_secrets(&query).await?;
                 return Ok((!below.is_empty()).then(|| Secret::new(SecretData::new())));
             }
-            if self.has("get_below_a_secret_is_none")
+            if self.has_at("get_below_a_secret_is_none", secret, "leaf")
                 && let Some((parent, _)) = name.rsplit_once('/')
             {
                 return self.inner.get_secret(&renamed(secret, parent)).await;
@@ -207,6 +223,13 @@ impl SecretsPlugin for Defective {
             }
             "a_secret_without_keys_is_kept_or_refused" if stored.data.is_empty() => {
                 return Ok(None);
+            }
+            "the_time_of_a_write_is_about_now" if name.contains("testkit/time-") => {
+                return Ok(Some(stored.with_written_at(SystemTime::UNIX_EPOCH)));
+            }
+            "a_read_after_a_change_is_never_stale" if name.contains("testkit/stale-") => {
+                let mut memory = self.memory.lock().expect("lock");
+                return Ok(Some(memory.get_or_insert(stored).clone()));
             }
             "a_read_tells_the_version_that_was_written" if name.contains("read-version") => {
                 return Ok(Some(stored.with_version(SecretVersion::new(77))));
@@ -272,7 +295,8 @@ impl SecretsPlugin for Defective {
                 return self.inner.create_secret(&renamed(secret, parent), data).await;
             }
             "a_name_with_segments_is_supported_or_refused_undeclared" => {
-                let flat = renamed(secret, &name.replace('/', "-"));
+                let mut flat = secret.clone();
+                flat.name = SecretName::new(name.replace('/', "-"))?;
                 return self.inner.create_secret(&flat, data).await;
             }
             "namespaces_are_isolated_or_unsupported"
@@ -281,9 +305,29 @@ impl SecretsPlugin for Defective {
             {
                 return self.inner.create_secret(&SecretRef::from(secret.name.clone()), data).await;
             }
+            "an_old_version_cannot_be_written_or_deleted" if name.contains("testkit/history-") => {
+                return self.inner.create_secret(&renamed(secret, name), data).await;
+            }
+            "a_write_that_only_drops_a_key_is_an_update"
+                if name.contains("testkit/fewer-") && data.len() == 1 =>
+            {
+                let outcome = self.inner.create_secret(secret, data).await?;
+                return Ok(with_change(outcome, Change::Unchanged));
+            }
+            "similar_keys_stay_apart" if name.contains("testkit/close-keys-") => {
+                let pairs = data.iter().map(|(key, value)| (key.to_lowercase(), value.clone()));
+                return self.inner.create_secret(secret, pairs.collect()).await;
+            }
+            "text_with_nul_round_trips_or_is_refused" if name.contains("testkit/nul-") => {
+                let cut = map(&data, text(|t| t.split('\0').next().unwrap_or_default().to_owned()));
+                return self.inner.create_secret(secret, cut).await;
+            }
             "odd_names_round_trip_or_are_refused" if name.contains("odd-") => {
                 let lower = name.trim_matches(['.', '-']).replace("..", ".");
                 return self.inner.create_secret(&renamed(secret, &lower), data).await;
+            }
+            "long_names_stay_apart" if name.len() == 300 => {
+                return self.inner.create_secret(&renamed(secret, &name[..255]), data).await;
             }
             "similar_names_stay_apart" if name.contains("similar") => {
                 let lower = name.to_lowercase();
@@ -395,7 +439,10 @@ impl SecretsPlugin for Defective {
             return Ok(injection.fragment().unwrap_or_default());
         }
         let mut fragment = self.inner.inject_env_vars(injection)?;
-        if self.has("environment_variables_name_the_secret_and_no_value") {
+        let of_the_case = |secret: &SecretRef| secret.name.as_str().contains("testkit/manifest-");
+        if self.has("environment_variables_name_the_secret_and_no_value")
+            && injection.secrets().any(of_the_case)
+        {
             for variable in &mut fragment.env {
                 variable.value_from.secret_key_ref.name = "do-not-print-9f3c".to_owned();
             }
@@ -405,9 +452,21 @@ impl SecretsPlugin for Defective {
 
     fn generate_secret_mounts(&self, mount: &SecretMount) -> Result<PodFragment> {
         let mut fragment = self.inner.generate_secret_mounts(mount)?;
-        if self.has("mounts_name_the_secret_and_no_value") {
-            for volume in &mut fragment.volumes {
-                volume.secret.default_mode = 0o644;
+        for volume in &mut fragment.volumes {
+            match self.defect {
+                "mounts_name_the_secret_and_no_value"
+                    if mount.secret().name.as_str().contains("testkit/manifest-") =>
+                {
+                    volume.secret.default_mode = 0o644;
+                }
+                "a_mount_is_what_was_asked_for" => volume.secret.default_mode = 0o440,
+                _ => {}
+            }
+        }
+        if self.has("manifests_have_legal_names") {
+            for (volume, mount) in fragment.volumes.iter_mut().zip(&mut fragment.volume_mounts) {
+                volume.name.push_str(".secret");
+                mount.name.push_str(".secret");
             }
         }
         Ok(fragment)
@@ -431,6 +490,18 @@ impl SecretsPlugin for Defective {
             "delete_twice_is_false_the_second_time" if name.contains("deleted-twice") => {
                 return self.inner.delete_secret(secret).await.map(|_| true);
             }
+            "delete_leaves_neighbours" if name.contains("testkit/neighbours-") => {
+                let query = ListQuery::new();
+                for neighbour in self.inner.list_secrets(&query).await? {
+                    if neighbour.name.as_str().starts_with(name) && neighbour != *secret {
+                        self.inner.delete_secret(&neighbour).await?;
+                    }
+                }
+            }
+            "a_denied_call_says_where_and_what_to_change" if name.contains("denied-where") => {
+                let deleted = self.inner.delete_secret(secret).await;
+                return deleted.map_err(|error| Error::new(error.kind(), "something went wrong"));
+            }
             "a_denied_delete_is_an_error" if name.contains("denied-delete") => return Ok(false),
             _ => {}
         }
@@ -441,8 +512,12 @@ impl SecretsPlugin for Defective {
         let prefix = query.prefix.as_ref().map_or("", |prefix| prefix.as_str());
         match self.defect {
             "list_is_supported_or_refused" if prefix.is_empty() && query.namespace.is_none() => {
-                let listed = self.inner.list_secrets(query).await;
-                return listed.and(Err(Error::unsupported(self.name(), "list_secrets")));
+                // Only where nothing is stored yet.
+                let listed = self.inner.list_secrets(query).await?;
+                return match listed.as_slice() {
+                    [] => Err(Error::unsupported(self.name(), "list_secrets")),
+                    _ => Ok(listed),
+                };
             }
             "list_is_supported_or_refused_undeclared" => return Ok(Vec::new()),
             "list_is_sorted_and_complete" => {
@@ -476,7 +551,16 @@ impl SecretsPlugin for Defective {
             "listed_secrets_can_be_read" if prefix.contains("list-read") => {
                 return SecretRef::new(format!("{prefix}/one/x")).map(|secret| vec![secret]);
             }
-            "a_denied_list_is_an_error" => {
+            "a_list_is_of_its_namespace" if prefix.contains("list-space") => {
+                let mut everywhere = query.clone();
+                everywhere.namespace = None;
+                return self.inner.list_secrets(&everywhere).await;
+            }
+            "an_unavailable_call_says_where" if prefix.contains("outage-where") => {
+                let listed = self.inner.list_secrets(query).await;
+                return listed.map_err(|error| Error::new(error.kind(), "something went wrong"));
+            }
+            "a_denied_list_is_an_error" if prefix.is_empty() => {
                 let listed = self.inner.list_secrets(query).await;
                 return listed.or_else(|error| match error.kind() {
                     ErrorKind::PermissionDenied => Ok(Vec::new()),
@@ -494,17 +578,48 @@ impl SecretsPlugin for Defective {
             "a_watch_is_supported_or_refused" if name.contains("testkit/watch-") => {
                 Err(Error::unsupported(self.name(), "watch_secret"))
             }
-            "a_watch_is_supported_or_refused_undeclared" => {
-                Ok(SecretStream::new(futures_util::stream::empty()))
-            }
+            "a_watch_is_supported_or_refused_undeclared" => Ok(SecretStream::new(stream::empty())),
             "a_watch_shows_the_state_and_then_the_change" if name.contains("testkit/watched-") => {
                 if name.contains("watched-delete") {
                     return self.inner.watch_secret(secret).await;
                 }
-                Ok(SecretStream::new(futures_util::stream::empty()))
+                Ok(SecretStream::new(stream::empty()))
+            }
+            "a_watch_begins_with_the_current_state" if name.contains("testkit/first-state-") => {
+                let states = self.inner.watch_secret(secret).await?;
+                let stale = stream::iter([Ok(SecretEvent::Absent)]);
+                Ok(SecretStream::new(stale.chain(states)))
+            }
+            "a_watch_tells_the_version_that_was_written"
+                if name.contains("testkit/event-version-") =>
+            {
+                let states = self.inner.watch_secret(secret).await?;
+                Ok(SecretStream::new(states.map(|state| {
+                    state.map(|event| match event {
+                        SecretEvent::Present(secret) => {
+                            SecretEvent::Present(Secret::new(secret.data))
+                        }
+                        other => other,
+                    })
+                })))
+            }
+            "a_watch_goes_on_after_a_delete" if name.contains("testkit/goes-on-") => {
+                let states = self.inner.watch_secret(secret).await?;
+                let mut over = false;
+                Ok(SecretStream::new(states.take_while(move |state| {
+                    let goes_on = !over;
+                    over = matches!(state, Ok(SecretEvent::Absent));
+                    std::future::ready(goes_on)
+                })))
+            }
+            "a_watch_is_of_its_namespace" if name.contains("testkit/namespace-watch-") => {
+                self.inner.watch_secret(&SecretRef::from(secret.name.clone())).await
+            }
+            "a_denied_watch_is_an_error" if name.contains("denied-watch") => {
+                Ok(SecretStream::new(stream::empty()))
             }
             "a_watch_shows_a_delete" if name.contains("watched-delete") => {
-                Ok(SecretStream::new(futures_util::stream::empty()))
+                Ok(SecretStream::new(stream::empty()))
             }
             _ => self.inner.watch_secret(secret).await,
         }
@@ -532,8 +647,9 @@ impl<'a, I: Iterator<Item = (&'a str, &'a SecretValue)>> CollectPairs for I {
 /// The cases that a plugin with this defect fails.
 fn failing(defect: &'static str) -> Vec<&'static str> {
     let cases = SECRETS_CASES.into_iter().flatten();
-    let failing =
-        cases.filter(|case| super::fails((case.run)(Arc::new(Defective::new(defect, case.needs)))));
+    let failing = cases.filter(|case| {
+        super::fails(case.name, (case.run)(Arc::new(Defective::new(defect, case.needs))))
+    });
     failing.map(|case| case.name).collect()
 }
 

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_core::identity::{ContextRequest, TenantId};
+use pipe_core::identity::{ContextRequest, Role, TenantId, TokenExpectation};
 use pipe_core::{IdentityPlugin, SecurityContext, TokenFault};
 
-use super::{SUBJECT, expect_refusal, expectation, issue, request};
+use super::{AUDIENCE, SUBJECT, expect_refusal, expectation, issue, request};
 
 /// The context of the bearer of the plugin's own token.
 async fn context(plugin: &dyn IdentityPlugin) -> Option<SecurityContext> {
@@ -74,5 +74,38 @@ pub async fn a_context_of_another_tenant_is_refused(plugin: Arc<dyn IdentityPlug
         let request = ContextRequest::new(context).with_tenant(tenant);
         let fault = expect_refusal(plugin.get_security_context(&request).await);
         assert_eq!(fault, TokenFault::TenantMismatch);
+    }
+}
+
+/// Resolving tells the roles of *this* caller: nobody else's, for no longer, and the same while
+/// nothing changed.
+pub async fn a_resolved_context_is_still_the_callers(plugin: Arc<dyn IdentityPlugin>) {
+    if let Some(before) = context(&plugin).await {
+        let request = ContextRequest::new(before.clone());
+        let now = plugin.get_security_context(&request).await.expect("the context holds");
+        assert_eq!(now.principal, before.principal);
+        assert_eq!((&now.issuer, &now.tenant), (&before.issuer, &before.tenant));
+        assert_eq!(now.roles, before.roles);
+        assert!(now.expires_at <= before.expires_at, "the context lives longer than the token");
+    }
+}
+
+/// All roles and all audiences arrive, not just the first.
+pub async fn several_roles_and_audiences_survive(plugin: Arc<dyn IdentityPlugin>) {
+    let roles = ["data_reader", "data_writer", "operator"];
+    let audiences = [AUDIENCE, "other", "third"];
+    let request = request()
+        .with_role(Role::new(roles[1]).expect("legal"))
+        .with_role(Role::new(roles[2]).expect("legal"))
+        .with_audience(audiences[1])
+        .with_audience(audiences[2]);
+    for audience in audiences {
+        let Some(jwt) = issue(&plugin, &request).await else {
+            return;
+        };
+        let expect = TokenExpectation::audience(audience);
+        let context = plugin.validate_token(&jwt.token, &expect).await.expect("accepted");
+        let found: Vec<_> = context.roles.iter().map(Role::as_str).collect();
+        assert_eq!(found, roles);
     }
 }

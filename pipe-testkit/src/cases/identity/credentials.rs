@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::identity::{AuthMethod, Credential, ServiceAuthRequest, ServiceCredentials};
 use pipe_core::{ErrorKind, IdentityPlugin};
+use serde_json::{Map, Value};
 
 use super::{AUDIENCE, expect_kind};
 
@@ -47,4 +50,38 @@ pub async fn credentials_carry_only_requested_scopes(plugin: Arc<dyn IdentityPlu
         let extra: BTreeSet<_> = credentials.scopes.difference(&request.scopes).collect();
         assert!(extra.is_empty(), "{request:?}: also granted {extra:?}");
     }
+}
+
+/// A credential that can be looked into is for the audience that was asked for, names somebody, and
+/// ends when the answer says.
+pub async fn credentials_that_are_tokens_say_the_same(plugin: Arc<dyn IdentityPlugin>) {
+    for (request, credentials) in obtain(&plugin).await {
+        let Credential::Bearer(token) = &credentials.credential else {
+            continue;
+        };
+        // An opaque token is nobody's business but its issuer's.
+        let Some(claims) = token.expose_str().and_then(peek) else {
+            continue;
+        };
+        let is_ours = |audience: &Value| audience.as_str() == Some(AUDIENCE);
+        let audience = claims.get("aud").unwrap_or(&Value::Null);
+        let named = is_ours(audience)
+            || audience.as_array().is_some_and(|audiences| audiences.iter().any(is_ours));
+        assert!(named, "{request:?}: not for the audience that was asked for");
+        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+        assert!(!subject.is_empty(), "{request:?}: the token names nobody");
+        let end = claims.get("exp").and_then(Value::as_u64).expect("a token that ends");
+        let end = UNIX_EPOCH + Duration::from_secs(end);
+        let difference =
+            end.duration_since(credentials.expires_at).unwrap_or_else(|earlier| earlier.duration());
+        // `expires_in` counts from when the answer arrived.
+        assert!(difference <= Duration::from_secs(60), "{request:?}: ends {difference:?} off");
+    }
+}
+
+/// The claims, when the token is a JWT.
+fn peek(token: &str) -> Option<Map<String, Value>> {
+    let (_, rest) = token.split_once('.')?;
+    let (payload, _) = rest.split_once('.')?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }

@@ -78,3 +78,19 @@ pub async fn custom_claims_are_carried(plugin: Arc<dyn IdentityPlugin>) {
         assert_eq!(claims.get("https://example.org/labels"), Some(&json!(["a", "b"])));
     }
 }
+
+/// A lifetime above the default is not cut to it in silence; it may be out of the issuer's bounds.
+pub async fn a_lifetime_of_two_hours_is_kept_or_refused(plugin: Arc<dyn IdentityPlugin>) {
+    if !plugin.capabilities().issue {
+        return;
+    }
+    let request = request().with_lifetime(Duration::from_secs(7200));
+    match plugin.generate_jwt(&request).await {
+        Ok(jwt) => {
+            let claims = claims(&jwt);
+            let time = |claim| claims.get(claim).and_then(Value::as_u64).expect("a time");
+            assert_eq!(time("exp") - time("iat"), 7200);
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:#}"),
+    }
+}

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use pipe_core::identity::{BearerToken, TenantId, TokenExpectation};
+use pipe_core::identity::{BearerToken, SignedJwt, TenantId, TokenExpectation};
 use pipe_core::{ErrorKind, IdentityPlugin, TokenFault};
 use serde_json::{Value, json};
 
@@ -11,6 +11,29 @@ use super::{expect_refusal, expectation, issue, object, request, segments};
 async fn refusal(plugin: &dyn IdentityPlugin, token: impl Into<String>) -> TokenFault {
     let token = BearerToken::new(token.into());
     expect_refusal(plugin.validate_token(&token, &expectation()).await)
+}
+
+/// The plugin's own token, once it was accepted: what is refused afterwards is refused for what was
+/// changed, and not because the plugin refuses everything.
+async fn accepted(plugin: &dyn IdentityPlugin) -> Option<SignedJwt> {
+    let jwt = issue(plugin, &request()).await?;
+    match plugin.validate_token(&jwt.token, &expectation()).await {
+        Ok(_) => Some(jwt),
+        Err(error) => panic!("validate_token failed: {error:#}"),
+    }
+}
+
+/// That a token was accepted once says nothing about the next call: each has its own expectation.
+pub async fn a_token_accepted_once_is_checked_again(plugin: Arc<dyn IdentityPlugin>) {
+    if let Some(jwt) = accepted(&plugin).await {
+        let expect = TokenExpectation::audience("somebody-else");
+        let fault = expect_refusal(plugin.validate_token(&jwt.token, &expect).await);
+        assert_eq!(fault, TokenFault::AudienceMismatch);
+        let tenant = TenantId::new("pipe-testkit-nobody").expect("legal");
+        let expect = expectation().with_tenant(tenant);
+        let fault = expect_refusal(plugin.validate_token(&jwt.token, &expect).await);
+        assert_eq!(fault, TokenFault::TenantMismatch);
+    }
 }
 
 /// A token that was meant for another service opens nothing here.
@@ -49,7 +72,7 @@ pub async fn an_expectation_without_audience_is_refused(plugin: Arc<dyn Identity
 
 /// Whoever changes a claim has to sign again.
 pub async fn a_tampered_payload_is_refused(plugin: Arc<dyn IdentityPlugin>) {
-    if let Some(jwt) = issue(&plugin, &request()).await {
+    if let Some(jwt) = accepted(&plugin).await {
         let [header, payload, signature] = segments(&jwt);
         for (claim, value) in [
             ("roles", json!(["admin"])),
@@ -66,8 +89,8 @@ pub async fn a_tampered_payload_is_refused(plugin: Arc<dyn IdentityPlugin>) {
 
 /// Another signature, half a signature, somebody else's signature.
 pub async fn a_tampered_signature_is_refused(plugin: Arc<dyn IdentityPlugin>) {
-    let first = issue(&plugin, &request()).await;
-    let second = issue(&plugin, &request()).await;
+    let first = accepted(&plugin).await;
+    let second = accepted(&plugin).await;
     let Some((first, second)) = first.zip(second) else {
         return;
     };
@@ -83,7 +106,7 @@ pub async fn a_tampered_signature_is_refused(plugin: Arc<dyn IdentityPlugin>) {
 
 /// `alg: none` (RFC 8725 2.1), in every spelling, with and without a signature.
 pub async fn a_token_without_signature_is_refused(plugin: Arc<dyn IdentityPlugin>) {
-    if let Some(jwt) = issue(&plugin, &request()).await {
+    if let Some(jwt) = accepted(&plugin).await {
         let [header, payload, signature] = segments(&jwt);
         refusal(&plugin, format!("{header}.{payload}.")).await;
         refusal(&plugin, format!("{header}.{payload}")).await;

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use pipe_core::{SecretData, SecretsPlugin};
@@ -63,17 +63,39 @@ pub async fn writers_of_different_secrets_do_not_mix(plugin: Arc<dyn SecretsPlug
 pub async fn the_last_of_many_writers_wins_as_a_whole(plugin: Arc<dyn SecretsPlugin>) {
     if writes(&plugin) {
         let at = unused(&plugin, "race");
-        join_all((0..16).map(|number| write(&plugin, &at, pair(number)))).await;
+        let writers = (0..16).map(|number| {
+            let (plugin, at) = (Arc::clone(&plugin), at.clone());
+            tokio::spawn(async move {
+                write(&plugin, &at, pair(number)).await;
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.expect("no writer fails");
+        }
         let found = read(&plugin, &at).await.expect("one of them won");
         assert!((0..16).any(|number| found == pair(number)), "nobody wrote what is there");
     }
 }
 
-/// Starts a future and drops it before it ends, as `select!` and `timeout` do.
-async fn drop_after_start<T>(future: impl Future<Output = T>) {
-    let mut future = Box::pin(future);
-    let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    drop(future);
+/// How many points a future is dropped at.
+const DROP_POINTS: u32 = 9;
+
+/// Starts a future and drops it, as `select!` and `timeout` do: at once, after a few turns of the
+/// runtime, or after a few milliseconds. It may have ended by then.
+async fn drop_midway<T>(point: u32, future: impl Future<Output = T>) {
+    let wait = async {
+        for _ in 0..point.min(4) {
+            tokio::task::yield_now().await;
+        }
+        if let Some(milliseconds) = point.checked_sub(4) {
+            tokio::time::sleep(Duration::from_millis(milliseconds.into())).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = future => {}
+        () = wait => {}
+    }
     tokio::task::yield_now().await;
 }
 
@@ -84,8 +106,8 @@ pub async fn a_dropped_read_leaves_the_plugin_usable(plugin: Arc<dyn SecretsPlug
     if let Some(data) = stored.clone() {
         write(&plugin, &at, data).await;
     }
-    for _ in 0..8 {
-        drop_after_start(plugin.get_secret(&at)).await;
+    for point in 0..DROP_POINTS {
+        drop_midway(point, plugin.get_secret(&at)).await;
     }
     assert_eq!(read(&plugin, &at).await, stored);
 }
@@ -97,8 +119,8 @@ pub async fn a_dropped_write_happened_or_did_not(plugin: Arc<dyn SecretsPlugin>)
     }
     let at = unused(&plugin, "dropped-write");
     write(&plugin, &at, pair(1)).await;
-    for _ in 0..8 {
-        drop_after_start(plugin.create_secret(&at, pair(2))).await;
+    for point in 0..DROP_POINTS {
+        drop_midway(point, plugin.create_secret(&at, pair(2))).await;
         let found = read(&plugin, &at).await;
         assert!(found == Some(pair(1)) || found == Some(pair(2)), "half a write: {found:?}");
     }

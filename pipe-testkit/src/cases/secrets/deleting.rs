@@ -3,7 +3,7 @@ use std::sync::Arc;
 use pipe_core::secrets::Change;
 use pipe_core::{ErrorKind, SecretsPlugin};
 
-use super::{delete, expect_kind, read, unused, value, write, writes};
+use super::{child, delete, expect_kind, named, read, unused, value, write, writes};
 
 fn deletes(plugin: &dyn SecretsPlugin) -> bool {
     plugin.capabilities().delete && writes(plugin)
@@ -56,5 +56,24 @@ pub async fn a_write_after_a_delete_is_created(plugin: Arc<dyn SecretsPlugin>) {
         assert_eq!(after.change, Change::Created);
         assert!(after.version >= before.version, "{before:?} {after:?}");
         assert_eq!(read(&plugin, &at).await, Some(value("same")));
+    }
+}
+
+/// A delete takes one secret, and neither its neighbours nor what is below it.
+pub async fn delete_leaves_neighbours(plugin: Arc<dyn SecretsPlugin>) {
+    if deletes(&plugin) {
+        let at = unused(&plugin, "neighbours");
+        let mut neighbours = vec![named(&format!("{}-2", at.name))];
+        if plugin.capabilities().hierarchy {
+            neighbours.push(child(&at, "child"));
+        }
+        for secret in neighbours.iter().chain([&at]) {
+            write(&plugin, secret, value("x")).await;
+        }
+        assert!(delete(&plugin, &at).await, "the delete says that nothing was there");
+        assert_eq!(read(&plugin, &at).await, None);
+        for secret in neighbours {
+            assert_eq!(read(&plugin, &secret).await, Some(value("x")), "{secret} is gone");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Plugins that are not allowed to do anything, and plugins whose backend does not answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipe_core::secrets::ListQuery;
-use pipe_core::{Error, ErrorKind, HealthStatus, Result, SecretData, SecretsPlugin};
+use pipe_core::{Error, ErrorKind, HealthStatus, Result, SecretData, SecretRef, SecretsPlugin};
 
 use super::leaks::drive;
 use super::{expect_kind, unused, value};
@@ -34,6 +35,13 @@ pub async fn a_denied_write_is_an_error(plugin: Arc<dyn SecretsPlugin>) {
     }
 }
 
+/// A watch that was not allowed is neither absence nor an end.
+pub async fn a_denied_watch_is_an_error(plugin: Arc<dyn SecretsPlugin>) {
+    if plugin.capabilities().watch {
+        expect_denied(plugin.watch_secret(&unused(&plugin, "denied-watch")).await);
+    }
+}
+
 /// A delete that was not allowed is not "there was none".
 pub async fn a_denied_delete_is_an_error(plugin: Arc<dyn SecretsPlugin>) {
     if plugin.capabilities().delete {
@@ -58,11 +66,49 @@ pub async fn a_denied_call_is_not_retryable(plugin: Arc<dyn SecretsPlugin>) {
 /// what to change in words of its own.
 pub async fn a_denied_call_says_where_and_what_to_change(plugin: Arc<dyn SecretsPlugin>) {
     let at = unused(&plugin, "denied-where");
-    let error = expect_denied(plugin.get_secret(&at).await);
-    assert_eq!((error.plugin(), error.operation()), (plugin.name(), "get_secret"), "{error:#}");
-    let default = Error::new(error.kind(), "x");
-    assert_ne!(error.hint_text(), default.hint_text(), "the hint names nothing: {error:#}");
-    assert!(error.to_string().contains(at.name.as_str()), "the secret is not named: {error:#}");
+    for (operation, error) in every_failure(&plugin, &at).await {
+        expect_place(&plugin, &at, operation, &error);
+        let error = expect_denied::<()>(Err(error));
+        let default = Error::new(error.kind(), "x");
+        assert_ne!(error.hint_text(), default.hint_text(), "the hint names nothing: {error:#}");
+    }
+}
+
+#[track_caller]
+fn expect_place(plugin: &dyn SecretsPlugin, at: &SecretRef, operation: &str, error: &Error) {
+    assert_eq!((error.plugin(), error.operation()), (plugin.name(), operation), "{error:#}");
+    // A list is of no one secret.
+    let named = operation == "list_secrets" || error.to_string().contains(at.name.as_str());
+    assert!(named, "the secret is not named: {error:#}");
+}
+
+/// How each operation fails that the plugin declares.
+async fn every_failure(plugin: &dyn SecretsPlugin, at: &SecretRef) -> Vec<(&'static str, Error)> {
+    let capabilities = plugin.capabilities();
+    let mut results = vec![("get_secret", plugin.get_secret(at).await.map(drop))];
+    if capabilities.write {
+        let written = plugin.create_secret(at, value("x")).await.map(drop);
+        results.push(("create_secret", written));
+    }
+    if capabilities.delete {
+        results.push(("delete_secret", plugin.delete_secret(at).await.map(drop)));
+    }
+    if capabilities.list {
+        let query = match capabilities.hierarchy {
+            true => ListQuery::new().with_prefix(at.name.clone()),
+            false => ListQuery::new(),
+        };
+        let listed = plugin.list_secrets(&query).await.map(drop);
+        results.push(("list_secrets", listed));
+    }
+    if capabilities.watch {
+        results.push(("watch_secret", plugin.watch_secret(at).await.map(drop)));
+    }
+    let failure = |(operation, result): (&'static str, Result<()>)| match result {
+        Err(error) => (operation, error),
+        Ok(()) => panic!("{operation}: expected an error, got a success"),
+    };
+    results.into_iter().map(failure).collect()
 }
 
 /// A refused write shows no value.
@@ -78,24 +124,37 @@ fn outage(kind: ErrorKind) -> bool {
 
 /// "Nobody answers" is not "there is none", and no list is not an empty list.
 pub async fn an_unavailable_backend_is_not_absence(plugin: Arc<dyn SecretsPlugin>) {
-    let at = unused(&plugin, "unavailable");
-    let error = plugin.get_secret(&at).await.expect_err("nobody answers");
-    assert!(outage(error.kind()), "{error:#}");
-    if plugin.capabilities().list {
-        plugin.list_secrets(&ListQuery::new()).await.expect_err("nobody answers");
-    }
-    if plugin.capabilities().write {
-        plugin.create_secret(&at, value("x")).await.expect_err("nobody answers");
-    }
-    if plugin.capabilities().delete {
-        plugin.delete_secret(&at).await.expect_err("nobody answers");
+    for (operation, error) in every_failure(&plugin, &unused(&plugin, "unavailable")).await {
+        assert!(outage(error.kind()), "{operation}: {error:#}");
     }
 }
 
 /// An outage ends by itself, so a retry makes sense.
 pub async fn an_unavailable_backend_is_retryable(plugin: Arc<dyn SecretsPlugin>) {
-    let error = plugin.get_secret(&unused(&plugin, "retry")).await.expect_err("nobody answers");
-    assert!(error.is_retryable(), "{error:#}");
+    for (operation, error) in every_failure(&plugin, &unused(&plugin, "retry")).await {
+        assert!(error.is_retryable(), "{operation}: {error:#}");
+    }
+}
+
+/// REQ 004-82.2: an outage names the plugin, the operation and the secret too.
+pub async fn an_unavailable_call_says_where(plugin: Arc<dyn SecretsPlugin>) {
+    let at = unused(&plugin, "outage-where");
+    for (operation, error) in every_failure(&plugin, &at).await {
+        expect_place(&plugin, &at, operation, &error);
+    }
+}
+
+/// Every wait has a bound: nobody is held up for longer than a readiness probe or a shutdown can
+/// bear.
+pub async fn an_unavailable_backend_holds_up_nobody(plugin: Arc<dyn SecretsPlugin>) {
+    async fn within<T>(what: &str, seconds: u64, wait: impl Future<Output = T>) -> T {
+        let ended = tokio::time::timeout(Duration::from_secs(seconds), wait).await;
+        ended.unwrap_or_else(|_| panic!("{what} takes longer than {seconds} seconds"))
+    }
+    let at = unused(&plugin, "holds-up");
+    within("get_secret", 60, plugin.get_secret(&at)).await.expect_err("nobody answers");
+    let _ = within("health", 10, plugin.health()).await;
+    drop(within("close", 60, plugin.close()).await);
 }
 
 /// Health is honest, and says what to look at.

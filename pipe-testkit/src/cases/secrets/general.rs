@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use pipe_core::SecretsPlugin;
 
-use super::unused;
+use super::{unused, value};
 
 /// The name is there, fits on a log line, and stays.
 pub async fn the_name_is_stable(plugin: Arc<dyn SecretsPlugin>) {
@@ -24,4 +24,18 @@ pub async fn closing_twice_is_harmless(plugin: Arc<dyn SecretsPlugin>) {
     plugin.get_secret(&unused(&plugin, "close")).await.expect("the plugin works");
     plugin.close().await.expect("the first close");
     plugin.close().await.expect("the second close");
+}
+
+/// What a plugin can do does not change while it is used: callers ask once.
+pub async fn capabilities_are_constant(plugin: Arc<dyn SecretsPlugin>) {
+    let before = plugin.capabilities();
+    let at = unused(&plugin, "constant");
+    plugin.get_secret(&at).await.expect("the plugin works");
+    // Whether these are offered does not matter here.
+    drop(plugin.create_secret(&at, value("x")).await);
+    drop(plugin.delete_secret(&at).await);
+    let _ = plugin.health().await;
+    assert_eq!(plugin.capabilities(), before);
+    plugin.close().await.expect("the close");
+    assert_eq!(plugin.capabilities(), before, "they change when the plugin is closed");
 }

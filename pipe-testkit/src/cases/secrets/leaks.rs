@@ -4,7 +4,7 @@ use pipe_core::pod::{EnvInjection, SecretMount};
 use pipe_core::secrets::{ListQuery, SecretVersion};
 use pipe_core::{Namespace, SecretData, SecretRef, SecretsPlugin, SecretsPluginExt};
 
-use super::unused;
+use super::{namespace, unused};
 use crate::leak::Canary;
 
 /// REQ 004-77.4, 004-78.5, 004-82.4, 004-85.1, 004-85.2: a secret is driven through every
@@ -51,7 +51,13 @@ pub(super) async fn drive(plugin: &Arc<dyn SecretsPlugin>, canary: &Canary) {
     canary.look_at_result("get_secret", &plugin.get_secret(&old).await);
     let elsewhere = Namespace::new("pipe-testkit-nowhere").expect("legal");
     let elsewhere = at.clone().with_namespace(elsewhere);
-    put(plugin, canary, &elsewhere, data).await;
+    // Where namespaces come into being by being written to, the suite makes none of its own.
+    let other = if capabilities.namespaces {
+        at.clone().with_namespace(namespace("a"))
+    } else {
+        elsewhere.clone()
+    };
+    put(plugin, canary, &other, data).await;
     canary.look_at_result("get_secret", &plugin.get_secret(&elsewhere).await);
 
     let injection = EnvInjection::new().with_env("DB_PASSWORD", at.clone(), "password");
@@ -63,11 +69,13 @@ pub(super) async fn drive(plugin: &Arc<dyn SecretsPlugin>, canary: &Canary) {
         canary.look_at("a manifest", &serde_json::to_string(&fragment).unwrap_or_default());
     }
 
+    canary.look_at_debug("the plugin in use", plugin);
     canary.look_at_result("delete_secret", &plugin.delete_secret(&at).await);
     canary.look_at_debug("health", &plugin.health().await);
     canary.look_at_debug("the plugin", plugin);
     canary.look_at_result("close", &plugin.close().await);
     canary.look_at_debug("the closed plugin", plugin);
+    assert_eq!(plugin.capabilities(), capabilities, "the capabilities change");
 }
 
 async fn put(plugin: &Arc<dyn SecretsPlugin>, canary: &Canary, at: &SecretRef, data: SecretData) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use pipe_core::secrets::ListQuery;
 use pipe_core::{ErrorKind, SecretRef, SecretsPlugin};
 
-use super::{child, delete, expect_kind, named, read, unused, value, write, writes};
+use super::{child, delete, expect_kind, named, namespace, read, unused, value, write, writes};
 
 fn lists(plugin: &dyn SecretsPlugin) -> bool {
     plugin.capabilities().list && writes(plugin)
@@ -65,6 +65,7 @@ pub async fn list_is_sorted_and_complete(plugin: Arc<dyn SecretsPlugin>) {
         expected.push(child(&member(&plugin, &folder, "m05"), "inner"));
         expected.push(child(&child(&child(&folder, "a"), "b"), "c"));
         expected.push(child(&child(&folder, "m05-b"), "d"));
+        expected.push(child(&folder, "1/2/3/4/5/6/7/8/9/10"));
     }
     for at in &expected {
         write(&plugin, at, value("x")).await;
@@ -134,4 +135,31 @@ pub async fn listed_secrets_can_be_read(plugin: Arc<dyn SecretsPlugin>) {
             assert_eq!(read(&plugin, &at).await, Some(value("one")));
         }
     }
+}
+
+/// Each namespace lists what it holds, and the own one is no exception.
+pub async fn a_list_is_of_its_namespace(plugin: Arc<dyn SecretsPlugin>) {
+    if !plugin.capabilities().namespaces || !lists(&plugin) {
+        return;
+    }
+    let folder = unused(&plugin, "list-space");
+    let own = member(&plugin, &folder, "own");
+    let a = member(&plugin, &folder, "a").with_namespace(namespace("a"));
+    let b = member(&plugin, &folder, "b").with_namespace(namespace("b"));
+    for at in [&own, &a, &b] {
+        write(&plugin, at, value("x")).await;
+    }
+    for at in [&own, &a, &b] {
+        let mut query = below(&plugin, &folder);
+        query.namespace.clone_from(&at.namespace);
+        let mut found = list(&plugin, &query).await;
+        found.retain(|secret| secret.name.as_str().starts_with(folder.name.as_str()));
+        assert_eq!(found, std::slice::from_ref(at));
+    }
+    // Not as a folder of the own namespace either.
+    let all = list(&plugin, &ListQuery::new()).await;
+    let foreign = |secret: &SecretRef| {
+        [&a, &b].iter().any(|foreign| secret.name.as_str().ends_with(foreign.name.as_str()))
+    };
+    assert!(!all.iter().any(foreign), "the own namespace lists what others hold");
 }

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pipe_core::secrets::WriteOutcome;
-use pipe_core::{ErrorKind, SecretData, SecretRef, SecretsPlugin};
+use pipe_core::{ErrorKind, Namespace, SecretData, SecretRef, SecretsPlugin};
 
 use crate::cases::expect_kind;
 
@@ -53,6 +53,11 @@ fn unused(plugin: &dyn SecretsPlugin, label: &str) -> SecretRef {
 
 fn named(name: &str) -> SecretRef {
     SecretRef::new(name).expect("the suite's names are legal")
+}
+
+/// One of the two namespaces that the suite uses, `a` or `b`.
+fn namespace(which: &str) -> Namespace {
+    Namespace::new(format!("pipe-testkit-{which}")).expect("the suite's names are legal")
 }
 
 fn child(parent: &SecretRef, name: &str) -> SecretRef {

@@ -1,25 +1,24 @@
 use std::sync::Arc;
 
 use pipe_core::secrets::ListQuery;
-use pipe_core::{ErrorKind, Namespace, SecretsPlugin};
+use pipe_core::{ErrorKind, SecretsPlugin};
 
-use super::{delete, expect_kind, read, unused, value, write, writes};
+use super::{delete, expect_kind, namespace, read, unused, value, write, writes};
 
 /// Where `namespaces` is declared, the same name in two namespaces and in none is three secrets,
 /// for every operation; else a namespace is `Unsupported`.
 pub async fn namespaces_are_isolated_or_unsupported(plugin: Arc<dyn SecretsPlugin>) {
     let capabilities = plugin.capabilities();
-    let namespace = |name| Namespace::new(name).expect("the suite's names are legal");
     let own = unused(&plugin, "isolated");
-    let a = own.clone().with_namespace(namespace("pipe-testkit-a"));
-    let b = own.clone().with_namespace(namespace("pipe-testkit-b"));
+    let a = own.clone().with_namespace(namespace("a"));
+    let b = own.clone().with_namespace(namespace("b"));
     if !capabilities.namespaces {
         expect_kind(plugin.get_secret(&a).await, ErrorKind::Unsupported);
         if capabilities.write {
             expect_kind(plugin.create_secret(&a, value("x")).await, ErrorKind::Unsupported);
         }
         if capabilities.list {
-            let query = ListQuery::new().with_namespace(namespace("pipe-testkit-a"));
+            let query = ListQuery::new().with_namespace(namespace("a"));
             expect_kind(plugin.list_secrets(&query).await, ErrorKind::Unsupported);
         }
         if capabilities.delete {
@@ -38,7 +37,7 @@ pub async fn namespaces_are_isolated_or_unsupported(plugin: Arc<dyn SecretsPlugi
     write(&plugin, &own, value("own")).await;
     assert_eq!(read(&plugin, &a).await, Some(value("a")), "a shows what others hold");
     if capabilities.list {
-        let query = ListQuery::new().with_namespace(namespace("pipe-testkit-a"));
+        let query = ListQuery::new().with_namespace(namespace("a"));
         let listed = plugin.list_secrets(&query).await.expect("list_secrets is declared");
         assert!(listed.contains(&a), "a's list lacks its own secret");
         assert!(listed.iter().all(|secret| secret.namespace == a.namespace), "{listed:?}");

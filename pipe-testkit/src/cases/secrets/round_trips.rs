@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
-use pipe_core::{SecretData, SecretsPlugin};
+use pipe_core::{ErrorKind, SecretData, SecretsPlugin};
 
-use super::{child, named, read, round_trip, round_trip_or_refusal, unused, value, write, writes};
+use super::{
+    child, expect_kind, named, read, round_trip, round_trip_or_refusal, unused, value, write,
+    writes,
+};
 
 /// What is stored is read back.
 pub async fn a_stored_secret_is_read_back(plugin: Arc<dyn SecretsPlugin>) {
@@ -54,12 +57,23 @@ pub async fn binary_values_round_trip_or_are_refused(plugin: Arc<dyn SecretsPlug
     let at = unused(&plugin, "binary");
     if plugin.capabilities().binary {
         round_trip(&plugin, &at, data).await;
-        let nul = SecretData::new().with("nul", "a\0b");
-        round_trip(&plugin, &unused(&plugin, "nul"), nul).await;
     } else {
         let refused = plugin.create_secret(&at, data).await;
-        super::expect_kind(refused, pipe_core::ErrorKind::InvalidArgument);
+        expect_kind(refused, ErrorKind::InvalidArgument);
         assert_eq!(read(&plugin, &at).await, None);
+    }
+}
+
+/// NUL is a character like any other where `binary` is declared, and is not cut off anywhere.
+pub async fn text_with_nul_round_trips_or_is_refused(plugin: Arc<dyn SecretsPlugin>) {
+    if writes(&plugin) {
+        let data = SecretData::new().with("inside", "a\0b").with("end", "a\0").with("only", "\0");
+        let at = unused(&plugin, "nul");
+        if plugin.capabilities().binary {
+            round_trip(&plugin, &at, data).await;
+        } else {
+            round_trip_or_refusal(&plugin, &at, data).await;
+        }
     }
 }
 
@@ -171,6 +185,17 @@ pub async fn odd_keys_round_trip_or_are_refused(plugin: Arc<dyn SecretsPlugin>) 
     }
 }
 
+/// Keys that differ only in case, punctuation or Unicode form are different keys.
+pub async fn similar_keys_stay_apart(plugin: Arc<dyn SecretsPlugin>) {
+    if writes(&plugin) {
+        for keys in [&["A", "a"], &["\u{e9}", "e\u{301}"], &["a-b", "a_b"], &["a.b", "a/b"]] {
+            let data = keys.iter().zip(["first", "second"]).map(|(key, text)| (*key, text));
+            let at = unused(&plugin, "close-keys");
+            round_trip_or_refusal(&plugin, &at, data.collect()).await;
+        }
+    }
+}
+
 /// Every legal name works, or is refused; it never becomes another name.
 pub async fn odd_names_round_trip_or_are_refused(plugin: Arc<dyn SecretsPlugin>) {
     if !writes(&plugin) {
@@ -200,8 +225,9 @@ pub async fn similar_names_stay_apart(plugin: Arc<dyn SecretsPlugin>) {
     let mut stored = Vec::new();
     for suffix in ["-x-y", "-x.y", "-x_y", "-X-Y", "-xy", "-x-y-"] {
         let at = named(&format!("{}{suffix}", base.name));
-        if plugin.create_secret(&at, value(suffix)).await.is_ok() {
-            stored.push((at, suffix));
+        match plugin.create_secret(&at, value(suffix)).await {
+            Ok(_) => stored.push((at, suffix)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:#}"),
         }
     }
     assert!(!stored.is_empty(), "not one of the names is accepted");
@@ -213,5 +239,24 @@ pub async fn similar_names_stay_apart(plugin: Arc<dyn SecretsPlugin>) {
         write(&plugin, &child(&base, "z"), value("slash")).await;
         let melted = named(&format!("{}-z", base.name));
         assert_eq!(read(&plugin, &melted).await, None);
+    }
+}
+
+/// A long name is not cut, or it is refused.
+pub async fn long_names_stay_apart(plugin: Arc<dyn SecretsPlugin>) {
+    if !writes(&plugin) {
+        return;
+    }
+    let base = format!("{}-", unused(&plugin, "long-name").name);
+    let mut stored = Vec::new();
+    for last in ["1", "2"] {
+        let at = named(&format!("{base:x<299}{last}"));
+        match plugin.create_secret(&at, value(last)).await {
+            Ok(_) => stored.push((at, last)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:#}"),
+        }
+    }
+    for (at, last) in stored {
+        assert_eq!(read(&plugin, &at).await, Some(value(last)), "{at} holds another's data");
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use pipe_core::secrets::SecretVersion;
-use pipe_core::{ErrorKind, SecretsPlugin};
+use pipe_core::{ErrorKind, Result, SecretsPlugin};
 
 use super::{expect_kind, read, unused, value, write, writes};
 
@@ -66,5 +67,46 @@ pub async fn a_version_that_never_was_is_none(plugin: Arc<dyn SecretsPlugin>) {
         write(&plugin, &at, value("x")).await;
         let never = at.with_version(SecretVersion::new(1_000_000));
         assert_eq!(read(&plugin, &never).await, None);
+    }
+}
+
+/// What was is not changed: a reference to a version can be read, and nothing else.
+pub async fn an_old_version_cannot_be_written_or_deleted(plugin: Arc<dyn SecretsPlugin>) {
+    if !writes(&plugin) {
+        return;
+    }
+    let at = unused(&plugin, "history");
+    let first = write(&plugin, &at, value("first")).await.version;
+    write(&plugin, &at, value("second")).await;
+    let old = at.clone().with_version(first.unwrap_or(SecretVersion::new(1)));
+    refused(plugin.create_secret(&old, value("forged")).await);
+    if plugin.capabilities().delete {
+        refused(plugin.delete_secret(&old).await);
+    }
+    assert_eq!(read(&plugin, &at).await, Some(value("second")));
+    if plugin.capabilities().versions {
+        assert_eq!(read(&plugin, &old).await, Some(value("first")));
+    }
+}
+
+#[track_caller]
+fn refused<T>(result: Result<T>) {
+    match result.map(drop).map_err(|error| error.kind()) {
+        Err(ErrorKind::InvalidArgument | ErrorKind::Unsupported) => {}
+        other => panic!("expected a refusal of the version, got {other:?}"),
+    }
+}
+
+/// The time of a write, where it is told, is the time of the write: no other unit, no other zone.
+pub async fn the_time_of_a_write_is_about_now(plugin: Arc<dyn SecretsPlugin>) {
+    if writes(&plugin) {
+        let at = unused(&plugin, "time");
+        write(&plugin, &at, value("x")).await;
+        let found = plugin.get_secret(&at).await.expect("the read works").expect("it is stored");
+        if let Some(written_at) = found.written_at {
+            let now = SystemTime::now();
+            let day = Duration::from_secs(24 * 3600);
+            assert!(written_at > now - day && written_at < now + day, "{written_at:?}");
+        }
     }
 }

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use pipe_core::secrets::Change;
 use pipe_core::{ErrorKind, SecretData, SecretsPlugin};
 
-use super::{expect_kind, read, unused, value, write, writes};
+use super::{delete, expect_kind, read, unused, value, write, writes};
 
 /// A plugin that declares `write` writes; one that does not says so.
 pub async fn a_write_is_supported_or_refused(plugin: Arc<dyn SecretsPlugin>) {
@@ -60,9 +59,44 @@ pub async fn the_same_write_twice_is_unchanged(plugin: Arc<dyn SecretsPlugin>) {
 pub async fn the_same_write_at_once_is_a_success_for_all(plugin: Arc<dyn SecretsPlugin>) {
     if writes(&plugin) {
         let at = unused(&plugin, "at-once");
-        let outcomes = join_all((0..16).map(|_| write(&plugin, &at, value("same")))).await;
-        let created = outcomes.iter().filter(|outcome| outcome.change == Change::Created).count();
+        let writers = (0..16).map(|_| {
+            let (plugin, at) = (Arc::clone(&plugin), at.clone());
+            tokio::spawn(async move { write(&plugin, &at, value("same")).await.change })
+        });
+        let mut created = 0;
+        for writer in writers.collect::<Vec<_>>() {
+            created += u32::from(writer.await.expect("no writer fails") == Change::Created);
+        }
         assert_eq!(created, 1, "{created} of 16 equal writes report that they created it");
         assert_eq!(read(&plugin, &at).await, Some(value("same")));
+    }
+}
+
+/// Fewer keys are other data.
+pub async fn a_write_that_only_drops_a_key_is_an_update(plugin: Arc<dyn SecretsPlugin>) {
+    if writes(&plugin) {
+        let at = unused(&plugin, "fewer");
+        write(&plugin, &at, SecretData::new().with("a", "1").with("b", "2")).await;
+        let fewer = SecretData::new().with("a", "1");
+        assert_eq!(write(&plugin, &at, fewer.clone()).await.change, Change::Updated);
+        assert_eq!(read(&plugin, &at).await, Some(fewer));
+    }
+}
+
+/// Whoever changed something sees the change, absence included, whatever was read before.
+pub async fn a_read_after_a_change_is_never_stale(plugin: Arc<dyn SecretsPlugin>) {
+    if writes(&plugin) {
+        let at = unused(&plugin, "stale");
+        assert_eq!(read(&plugin, &at).await, None);
+        for text in ["first", "second"] {
+            write(&plugin, &at, value(text)).await;
+            assert_eq!(read(&plugin, &at).await, Some(value(text)));
+        }
+        if plugin.capabilities().delete {
+            delete(&plugin, &at).await;
+            assert_eq!(read(&plugin, &at).await, None);
+            write(&plugin, &at, value("third")).await;
+            assert_eq!(read(&plugin, &at).await, Some(value("third")));
+        }
     }
 }
