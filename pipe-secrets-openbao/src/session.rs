@@ -305,6 +305,8 @@ impl<L: Login> Inner<L> {
         let ours = granted.as_ref().is_ok_and(|granted| granted.ours);
         let token = {
             let mut state = self.state();
+            // Those who wait have it; for others it is over, even if nobody waited to the end.
+            state.flight = None;
             let login = state.logins + 1;
             let token = granted.and_then(|granted| Token::new(granted, login, None)).map(Arc::new);
             match &token {

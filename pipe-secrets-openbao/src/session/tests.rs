@@ -134,6 +134,22 @@ async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
     assert_eq!(server.logins(), 1);
 }
 
+/// The caller that started the login went away; its token is refused later all the same.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_nobody_waited_for_is_not_the_answer_to_the_next_refusal() {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let session = session(server.clone());
+    let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
+    assert!(gone.is_err());
+    gate.notify_one();
+    *server.0.gate.lock().unwrap() = None;
+    pass(1).await;
+    let refused = session.token().await.unwrap();
+    assert_eq!(text(&session.replace(&refused).await.unwrap()), "token-2");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_login_is_shared_and_not_repeated_at_once() {
     let server = Scripted::new();
