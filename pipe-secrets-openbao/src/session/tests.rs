@@ -100,6 +100,14 @@ impl Login for Scripted {
     }
 }
 
+/// A server whose logins wait for the gate to open.
+fn gated() -> (Scripted, Arc<Notify>) {
+    let server = Scripted::new();
+    let gate = Arc::new(Notify::new());
+    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    (server, gate)
+}
+
 fn session<L: Login>(login: L) -> Session<L> {
     Session::new(login, Duration::from_secs(30))
 }
@@ -123,9 +131,7 @@ async fn a_hundred_callers_share_one_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
-    let server = Scripted::new();
-    let gate = Arc::new(Notify::new());
-    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let (server, gate) = gated();
     let session = session(server.clone());
     let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(gone.is_err());
@@ -137,9 +143,7 @@ async fn a_caller_that_goes_away_does_not_end_the_login_of_others() {
 /// The caller that started the login went away; its token is refused later all the same.
 #[tokio::test(start_paused = true)]
 async fn a_login_that_nobody_waited_for_is_not_the_answer_to_the_next_refusal() {
-    let server = Scripted::new();
-    let gate = Arc::new(Notify::new());
-    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let (server, gate) = gated();
     let session = session(server.clone());
     let gone = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(gone.is_err());
@@ -291,9 +295,7 @@ async fn a_token_of_somebody_else_is_not_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_under_way_while_closing_gives_its_token_back() {
-    let server = Scripted::new();
-    let gate = Arc::new(Notify::new());
-    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let (server, gate) = gated();
     let session = session(server.clone());
     let waiting = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(waiting.is_err());
@@ -382,9 +384,7 @@ async fn a_token_with_leases_is_left_to_expire() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_waits_for_a_login_under_way() {
-    let server = Scripted::new();
-    let gate = Arc::new(Notify::new());
-    *server.0.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let (server, gate) = gated();
     let session = session(server.clone());
     let waiting = tokio::time::timeout(Duration::from_secs(1), session.token()).await;
     assert!(waiting.is_err());
