@@ -1,6 +1,8 @@
 //! A standby serves reads from its own copy, which lags (measured: stale in 20 to 80 % of reads
 //! right after a write).
 
+use std::time::Duration;
+
 use pipe_core::secrets::Change;
 use pipe_core::{SecretData, SecretRef, SecretsPlugin};
 use serde_json::json;
@@ -14,9 +16,15 @@ async fn our_own_writes_are_seen_on_a_standby() {
     let Some(standby) = Server::standby_of(&leader).await else { return };
     let namespace = namespace(leader.admin()).await;
     let made = leader.admin().token(&namespace, &["bot"], "10m", json!({})).await;
-    // The standby may not have heard of the namespace and the token yet.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let plugin = plugin(config(standby.address(), &namespace, token(made)));
+    // The standby may not have heard of the namespace and the token yet.
+    let absent = SecretRef::new("absent").unwrap();
+    let heard = async {
+        while plugin.get_secret(&absent).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("the standby catches up");
     let data = |value: &str| SecretData::new().with("value", value);
     for number in 0..40 {
         let secret = SecretRef::new(format!("s{number}")).unwrap();
