@@ -1,17 +1,15 @@
 //! The KV v2 engine: reading with version and metadata in one call, writing with check-and-set,
-//! soft delete, listing page by page.
+//! soft delete.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use pipe_core::secrets::{Change, ListQuery, Secret, SecretVersion, WriteOutcome};
+use pipe_core::secrets::{Change, Secret, SecretVersion, WriteOutcome};
 use pipe_core::{Error, ErrorKind, Namespace, Result, SecretData, SecretName, SecretRef};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use vaultrs::api::kv2::requests::{
-    DeleteLatestSecretVersionRequest, ReadSecretMetadataRequest, ReadSecretRequest,
-};
+use vaultrs::api::kv2::requests::{DeleteLatestSecretVersionRequest, ReadSecretRequest};
 use zeroize::Zeroizing;
 
 use crate::client::{Client, Policy};
@@ -26,8 +24,8 @@ const NAMESPACES_REMEMBERED: usize = 1024;
 /// A KV v2 engine.
 #[derive(Debug)]
 pub(crate) struct Kv {
-    mount: SecretName,
-    page_size: u32,
+    pub(crate) mount: SecretName,
+    pub(crate) page_size: u32,
     /// The namespaces whose mount is known to be a KV v2 engine.
     checked: Mutex<HashSet<Option<Namespace>>>,
 }
@@ -54,68 +52,12 @@ struct Version {
     version: u64,
 }
 
-/// The part of a secret's metadata that tells whether it can be read.
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    current_version: u64,
-    #[serde(default)]
-    versions: BTreeMap<String, VersionState>,
-}
-
-#[derive(Deserialize)]
-struct VersionState {
-    deletion_time: String,
-    destroyed: bool,
-}
-
-impl Metadata {
-    fn is_readable(&self) -> bool {
-        self.versions.get(&self.current_version.to_string()).is_some_and(|version| {
-            // A time in the future is a planned delete.
-            let deleted = time(&version.deletion_time).is_some_and(|at| at <= SystemTime::now());
-            !version.destroyed && !deleted
-        })
-    }
-}
-
-#[derive(Default, Deserialize)]
-struct Page {
-    keys: Vec<String>,
-    #[serde(default)]
-    key_info: BTreeMap<String, Metadata>,
-}
-
-/// How to ask for a list; the next way is tried when one is denied.
-///
-/// A detailed list tells names and states in one call, and needs a policy of its own. A `limit`
-/// above a policy's `pagination_limit` is denied; without one the policy cuts the page instead.
-struct ListWay {
-    detailed: bool,
-    limited: bool,
-}
-
-impl ListWay {
-    fn first() -> Self {
-        Self { detailed: true, limited: true }
-    }
-
-    fn step_down(&mut self) {
-        let detailed = self.detailed && self.limited;
-        *self = Self { detailed, limited: !self.limited };
-    }
-
-    fn is_last(&self) -> bool {
-        !self.detailed && !self.limited
-    }
-}
-
 impl Kv {
     pub(crate) fn new(mount: SecretName, page_size: u32) -> Self {
         Self { mount, page_size, checked: Mutex::default() }
     }
 
-    fn path(&self, kind: &str, name: &str) -> String {
+    pub(crate) fn path(&self, kind: &str, name: &str) -> String {
         format!("{}/{kind}/{name}", self.mount)
     }
 
@@ -243,111 +185,13 @@ impl Kv {
         }
     }
 
-    /// Walks through all folders. What was deleted, and names that no [`SecretName`] can be, are
-    /// left out: neither can be read.
-    pub(crate) async fn list(&self, client: &Client, query: &ListQuery) -> Result<Vec<SecretRef>> {
-        let mut found = Vec::new();
-        let mut folders = vec![query.prefix.as_ref().map(|p| format!("{p}/")).unwrap_or_default()];
-        let mut way = ListWay::first();
-        // Folders that hold nothing readable must not make this endless.
-        let mut budget = query.limit.saturating_add(10_000);
-        while let Some(folder) = folders.pop() {
-            budget = budget.checked_sub(1).ok_or_else(|| query.too_many())?;
-            let mut after = String::new();
-            // Whether a page is the last one does not show in its length: a policy may cut it.
-            loop {
-                let namespace = query.namespace.as_ref();
-                let page = self.page(client, namespace, &folder, &after, &mut way).await?;
-                let Some((last, _)) = page.last_key_value() else { break };
-                // A server that ignores `after` would never come to an end.
-                if *last <= after {
-                    return Err(Error::new(ErrorKind::Unexpected, "the server repeats a page"));
-                }
-                after = last.clone();
-                for (name, readable) in page {
-                    let path = format!("{folder}{name}");
-                    if name.ends_with('/') {
-                        folders.push(path);
-                    } else if readable {
-                        match SecretName::new(&path) {
-                            Ok(name) => found.push(refer(name, query.namespace.as_ref())),
-                            Err(_) => tracing::debug!(folder, "a name cannot be addressed"),
-                        }
-                    }
-                    if found.len() > query.limit || folders.len() > budget {
-                        return Err(query.too_many());
-                    }
-                }
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    /// The names after `after` in a folder, and whether each can be read; empty at the end.
-    async fn page(
-        &self,
-        client: &Client,
-        namespace: Option<&Namespace>,
-        folder: &str,
-        after: &str,
-        way: &mut ListWay,
-    ) -> Result<BTreeMap<String, bool>> {
-        let page = self.fetch(client, namespace, folder, after, way).await?;
-        let mut names = BTreeMap::new();
-        for name in page.keys {
-            let readable = if name.ends_with('/') {
-                true
-            } else if way.detailed {
-                page.key_info.get(&name).is_some_and(Metadata::is_readable)
-            } else {
-                let path = format!("{folder}{name}");
-                SecretName::new(&path).is_ok() && self.is_readable(client, namespace, &path).await?
-            };
-            names.insert(name, readable);
-        }
-        Ok(names)
-    }
-
-    async fn fetch(
-        &self,
-        client: &Client,
-        namespace: Option<&Namespace>,
-        folder: &str,
-        after: &str,
-        way: &mut ListWay,
-    ) -> Result<Page> {
-        loop {
-            let kind = if way.detailed { "detailed-metadata" } else { "metadata" };
-            let limit = way.limited.then(|| ("limit", self.page_size.to_string()));
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("after", after)
-                .extend_pairs(limit)
-                .finish();
-            let call = Call::list(self.path(kind, folder), query);
-            // Only the last denial is final, and worth another login.
-            let policy = if way.is_last() { Policy::Reconsider } else { Policy::Accept };
-            let answer = client.send(namespace, policy, || call.clone()).await?;
-            if answer.0.error_kind().is_none() {
-                return answer.data::<Page>();
-            }
-            match Fault::of(&answer.0, Asked::Work) {
-                Fault::Absent => {
-                    self.check_mount(client, namespace).await?;
-                    return Ok(Page::default());
-                }
-                Fault::Denied | Fault::PathUnsupported if !way.is_last() => way.step_down(),
-                _ => {
-                    let place = Place { namespace, kind, name: folder };
-                    return Err(self.fault(client, &answer, &place, "list"));
-                }
-            }
-        }
-    }
-
     /// Makes sure, once per namespace, that "nothing is there" comes from a KV v2 engine: KV v1
     /// and the cubbyhole say it too, and would store a write in another form.
-    async fn check_mount(&self, client: &Client, namespace: Option<&Namespace>) -> Result<()> {
+    pub(crate) async fn check_mount(
+        &self,
+        client: &Client,
+        namespace: Option<&Namespace>,
+    ) -> Result<()> {
         #[derive(Deserialize)]
         struct Mount {
             r#type: String,
@@ -389,30 +233,8 @@ impl Kv {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn is_readable(
-        &self,
-        client: &Client,
-        namespace: Option<&Namespace>,
-        name: &str,
-    ) -> Result<bool> {
-        let request =
-            || ReadSecretMetadataRequest { mount: self.mount.to_string(), path: name.to_owned() };
-        let answer = client.send(namespace, Policy::Reconsider, request).await?;
-        if answer.0.error_kind().is_none() {
-            let metadata = answer.data::<Metadata>()?;
-            return Ok(metadata.is_readable());
-        }
-        match Fault::of(&answer.0, Asked::Work) {
-            Fault::Absent => Ok(false),
-            _ => {
-                let place = Place { namespace, kind: "metadata", name };
-                Err(self.fault(client, &answer, &place, "read"))
-            }
-        }
-    }
-
     /// The error, with the path and, for a denial, the policy that would have allowed it.
-    fn fault(
+    pub(crate) fn fault(
         &self,
         client: &Client,
         answer: &Answer,
@@ -438,10 +260,10 @@ impl Kv {
 }
 
 /// Where in the engine a request went.
-struct Place<'a> {
-    namespace: Option<&'a Namespace>,
-    kind: &'a str,
-    name: &'a str,
+pub(crate) struct Place<'a> {
+    pub(crate) namespace: Option<&'a Namespace>,
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl<'a> Place<'a> {
@@ -450,14 +272,6 @@ impl<'a> Place<'a> {
     }
 }
 
-fn refer(name: SecretName, namespace: Option<&Namespace>) -> SecretRef {
-    let secret = SecretRef::from(name);
-    match namespace {
-        Some(namespace) => secret.with_namespace(namespace.clone()),
-        None => secret,
-    }
-}
-
-fn time(text: &str) -> Option<SystemTime> {
+pub(crate) fn time(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(text).ok()
 }

@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod health;
 mod kv;
+mod listing;
 mod login;
 mod plugin;
 mod raw;
