@@ -1,14 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod ambient;
+pub mod audit;
 mod error;
 pub mod identity;
 mod name;
 mod plugin;
 pub mod pod;
+mod rotating;
 mod secret;
 mod secret_source;
 pub mod secrets;
+mod trace;
+pub mod wrap;
 
+pub use self::ambient::{in_current_context, with_reason};
 pub use self::error::{Error, ErrorKind, Result, TokenFault};
 pub use self::identity::{IdentityPlugin, IdentityPluginExt, SecurityContext};
 pub use self::name::{Namespace, SecretName};
@@ -16,3 +22,4 @@ pub use self::plugin::{Health, HealthStatus, Plugin};
 pub use self::secret::{SecretData, SecretValue};
 pub use self::secret_source::{SecretReader, SecretSource};
 pub use self::secrets::{SecretRef, SecretsPlugin, SecretsPluginExt};
+pub use self::trace::TraceContext;

@@ -4,6 +4,8 @@ mod context;
 mod credentials;
 mod ext;
 mod jwt;
+mod policy;
+mod signed_context;
 mod token;
 
 use std::sync::Arc;

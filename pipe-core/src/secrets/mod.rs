@@ -1,5 +1,7 @@
 //! Reading and writing secrets, and saying how they reach a pod.
 
+mod artifact;
+mod broker;
 mod capabilities;
 mod ext;
 mod reference;

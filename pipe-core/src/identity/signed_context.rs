@@ -1,0 +1,1 @@
+//! The caller's context on its way to another service, signed.

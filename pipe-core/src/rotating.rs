@@ -1,0 +1,1 @@
+//! Values that are replaced while they are in use.

@@ -1,0 +1,1 @@
+//! Late binding: from a logical key to a place, by environment.
