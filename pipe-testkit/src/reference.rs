@@ -4,8 +4,10 @@
 //! They forget everything when the process ends, and their secrets are protected by nothing but
 //! the process's memory: **not for production** (REQ 004-85.5).
 
+mod flaky;
 mod identity;
 mod secrets;
 
+pub use self::flaky::Flaky;
 pub use self::identity::InMemoryIdentity;
 pub use self::secrets::InMemorySecrets;
