@@ -4,5 +4,8 @@ mod cached;
 mod fallback;
 mod metrics;
 mod observed;
+mod policy;
 mod retry;
 mod timeout;
+
+pub use self::policy::{CachePolicy, RetryPolicy};
