@@ -19,7 +19,7 @@ pub enum AuthMethod {
 }
 
 /// Asks for credentials (REQ 004-72.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ServiceAuthRequest {
     /// The service that asks.

@@ -119,6 +119,19 @@ impl ListQuery {
     }
 }
 
+/// `team1:apps/*`
+impl fmt::Display for ListQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}:")?;
+        }
+        match &self.prefix {
+            Some(prefix) => write!(f, "{prefix}/*"),
+            None => f.write_str("*"),
+        }
+    }
+}
+
 impl Default for ListQuery {
     fn default() -> Self {
         Self::new()

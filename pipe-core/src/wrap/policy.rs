@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{Error, ErrorKind, Result};
 
-/// How often, and for how long, `Retry` tries.
+/// How often, and for how long, [`Retry`](super::Retry) tries.
 ///
 /// In a document, durations are text with a unit:
 ///
@@ -36,8 +36,7 @@ pub struct RetryPolicy {
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub floor: Duration,
-    /// When the last attempt has to have begun, counted from the beginning of the first; 30
-    /// seconds.
+    /// How long all attempts and pauses may take together; 30 seconds.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub deadline: Duration,
@@ -86,7 +85,7 @@ impl RetryPolicy {
         Self { floor, ..self }
     }
 
-    /// When the last attempt has to have begun, counted from the beginning of the first.
+    /// How long all attempts and pauses may take together.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
@@ -107,7 +106,7 @@ impl RetryPolicy {
     }
 }
 
-/// What `Cached` keeps, and for how long.
+/// What [`Cached`](super::Cached) keeps, and for how long.
 ///
 /// In a document, durations are text with a unit:
 ///
@@ -203,14 +202,25 @@ impl CachePolicy {
         Self { max_bytes, ..self }
     }
 
+    /// With every number that [`check`](Self::check) would refuse moved to the nearest that it takes.
+    pub(super) fn within_bounds(self) -> Self {
+        Self {
+            ttl: self.ttl.clamp(Duration::from_nanos(1), YEAR),
+            absent_ttl: self.absent_ttl.min(YEAR),
+            refresh_ahead: self.refresh_ahead.clamp(1, 100),
+            stale_if_error: self.stale_if_error.min(YEAR),
+            max_entries: self.max_entries.max(1),
+            max_bytes: self.max_bytes.max(1),
+        }
+    }
+
     /// Refuses a policy that keeps nothing, or that cannot be kept.
     ///
     /// # Errors
     /// `ConfigInvalid`, naming the settings.
     pub fn check(&self) -> Result<()> {
         let mut faults = Faults::default();
-        let year = Duration::from_secs(366 * 24 * 3600);
-        let in_bounds = |time: Duration| time <= year;
+        let in_bounds = |time: Duration| time <= YEAR;
         faults.unless(!self.ttl.is_zero() && in_bounds(self.ttl), "ttl", "must be up to a year");
         faults.unless(in_bounds(self.absent_ttl), "absent_ttl", "must be up to a year");
         faults.unless(in_bounds(self.stale_if_error), "stale_if_error", "must be up to a year");
@@ -220,6 +230,8 @@ impl CachePolicy {
         faults.into_result()
     }
 }
+
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// All that is wrong, to be said at once.
 #[derive(Default)]

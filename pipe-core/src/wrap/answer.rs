@@ -1,0 +1,43 @@
+//! What an answer tells to those who keep records: never what is in it.
+
+use super::Answered;
+use crate::SecretRef;
+use crate::SecurityContext;
+use crate::identity::{ServiceCredentials, SignedJwt};
+use crate::secrets::{Secret, SecretStream, WriteOutcome};
+
+pub(super) trait Answer {
+    fn answered(&self) -> Answered<'_> {
+        Answered::Done
+    }
+}
+
+impl Answer for Option<Secret> {
+    fn answered(&self) -> Answered<'_> {
+        if self.is_some() { Answered::Done } else { Answered::Absent }
+    }
+}
+
+impl Answer for WriteOutcome {
+    fn answered(&self) -> Answered<'_> {
+        Answered::Written(self.change)
+    }
+}
+
+/// Whether something was deleted.
+impl Answer for bool {
+    fn answered(&self) -> Answered<'_> {
+        if *self { Answered::Done } else { Answered::Absent }
+    }
+}
+
+impl Answer for SecurityContext {
+    fn answered(&self) -> Answered<'_> {
+        Answered::Caller(self)
+    }
+}
+
+impl Answer for Vec<SecretRef> {}
+impl Answer for SecretStream {}
+impl Answer for ServiceCredentials {}
+impl Answer for SignedJwt {}

@@ -1,0 +1,144 @@
+//! Both traits for a decorator that does the same around every operation.
+
+use std::fmt;
+
+/// What is about to be done.
+pub(super) struct Operation<'a> {
+    pub(super) name: &'static str,
+    /// What it is done to, or for whom. A name, never a secret.
+    pub(super) subject: Option<&'a (dyn fmt::Display + Send + Sync)>,
+    pub(super) repeat: Repeat,
+}
+
+/// What may be done again when it is not known whether it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    Always,
+    /// Only when the backend said that it did nothing.
+    WhenNothingHappened,
+}
+
+impl<'a> Operation<'a> {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, subject: None, repeat: Repeat::Always }
+    }
+
+    pub(super) fn on(self, subject: &'a (dyn fmt::Display + Send + Sync)) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    pub(super) fn unless_unknown(self) -> Self {
+        Self { repeat: Repeat::WhenNothingHappened, ..self }
+    }
+}
+
+/// Implements both traits by `self.around(operation, attempt)`. An attempt is made by calling a
+/// closure, so that it can be made again.
+macro_rules! decorate {
+    ($wrapper:ident) => {
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: $crate::SecretsPlugin> $crate::SecretsPlugin for $wrapper<P> {
+            fn capabilities(&self) -> $crate::secrets::SecretsCapabilities {
+                self.inner.capabilities()
+            }
+
+            async fn get_secret(
+                &self,
+                secret: &$crate::SecretRef,
+            ) -> $crate::Result<Option<$crate::secrets::Secret>> {
+                let operation = Operation::new("get_secret").on(secret);
+                self.around(operation, || self.inner.get_secret(secret)).await
+            }
+
+            async fn create_secret(
+                &self,
+                secret: &$crate::SecretRef,
+                data: $crate::SecretData,
+            ) -> $crate::Result<$crate::secrets::WriteOutcome> {
+                // Storing the same data twice is storing it once.
+                let operation = Operation::new("create_secret").on(secret);
+                self.around(operation, || self.inner.create_secret(secret, data.clone())).await
+            }
+
+            fn inject_env_vars(
+                &self,
+                injection: &$crate::pod::EnvInjection,
+            ) -> $crate::Result<$crate::pod::PodFragment> {
+                self.inner.inject_env_vars(injection)
+            }
+
+            fn generate_secret_mounts(
+                &self,
+                mount: &$crate::pod::SecretMount,
+            ) -> $crate::Result<$crate::pod::PodFragment> {
+                self.inner.generate_secret_mounts(mount)
+            }
+
+            async fn delete_secret(&self, secret: &$crate::SecretRef) -> $crate::Result<bool> {
+                // A second attempt could not tell any more whether something was there.
+                let operation = Operation::new("delete_secret").on(secret).unless_unknown();
+                self.around(operation, || self.inner.delete_secret(secret)).await
+            }
+
+            async fn list_secrets(
+                &self,
+                query: &$crate::secrets::ListQuery,
+            ) -> $crate::Result<Vec<$crate::SecretRef>> {
+                let operation = Operation::new("list_secrets").on(query);
+                self.around(operation, || self.inner.list_secrets(query)).await
+            }
+
+            async fn watch_secret(
+                &self,
+                secret: &$crate::SecretRef,
+            ) -> $crate::Result<$crate::secrets::SecretStream> {
+                let operation = Operation::new("watch_secret").on(secret);
+                self.around(operation, || self.inner.watch_secret(secret)).await
+            }
+        }
+
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: $crate::IdentityPlugin> $crate::IdentityPlugin for $wrapper<P> {
+            fn capabilities(&self) -> $crate::identity::IdentityCapabilities {
+                self.inner.capabilities()
+            }
+
+            async fn authenticate_service(
+                &self,
+                request: &$crate::identity::ServiceAuthRequest,
+            ) -> $crate::Result<$crate::identity::ServiceCredentials> {
+                let operation = Operation::new("authenticate_service").on(&request.service);
+                self.around(operation, || self.inner.authenticate_service(request)).await
+            }
+
+            async fn generate_jwt(
+                &self,
+                request: &$crate::identity::JwtRequest,
+            ) -> $crate::Result<$crate::identity::SignedJwt> {
+                let operation = Operation::new("generate_jwt").on(&request.subject);
+                self.around(operation, || self.inner.generate_jwt(request)).await
+            }
+
+            async fn validate_token(
+                &self,
+                token: &$crate::identity::BearerToken,
+                expect: &$crate::identity::TokenExpectation,
+            ) -> $crate::Result<$crate::SecurityContext> {
+                let operation = Operation::new("validate_token");
+                self.around(operation, || self.inner.validate_token(token, expect)).await
+            }
+
+            async fn get_security_context(
+                &self,
+                request: &$crate::identity::ContextRequest,
+            ) -> $crate::Result<$crate::SecurityContext> {
+                let operation =
+                    Operation::new("get_security_context").on(&request.context.principal.id);
+                self.around(operation, || self.inner.get_security_context(request)).await
+            }
+        }
+    };
+}
+pub(super) use decorate;
