@@ -55,12 +55,16 @@ mod observed;
 mod observer;
 mod policy;
 mod retry;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 pub use self::cached::Cached;
 pub use self::metrics::Metrics;
 pub use self::observed::Observed;
-pub use self::observer::{Answered, Call, Observer, Outcome, Receipt};
+pub use self::observer::{Answered, Call, Observer, Outcome, Receipt, Subject};
 pub use self::policy::{CachePolicy, RetryPolicy};
 pub use self::retry::Retry;
 pub use self::timeout::Timeout;

@@ -231,7 +231,8 @@ impl CachePolicy {
     }
 }
 
-const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+/// No time in a policy is longer: sums of a few stay within what clocks can tell.
+pub(super) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// All that is wrong, to be said at once.
 #[derive(Default)]

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::RetryPolicy;
 use super::decorate::{Operation, Repeat, decorate};
+use super::policy::YEAR;
 use crate::{Error, ErrorKind, Health, Plugin, Result};
 
 /// Calls the inner plugin again while [`Error::is_retryable`] says that it may help.
@@ -50,7 +51,8 @@ impl<P: Plugin> Retry<P> {
     where
         F: Future<Output = Result<T>>,
     {
-        let deadline = Instant::now() + self.policy.deadline;
+        // Clocks have an end.
+        let deadline = Instant::now() + self.policy.deadline.min(YEAR);
         let mut attempts = 1;
         loop {
             let answer = tokio::time::timeout_at(deadline, attempt()).await;
@@ -61,7 +63,7 @@ impl<P: Plugin> Retry<P> {
             };
             let is_last = attempts >= self.policy.attempts || !may_repeat(&operation, &error);
             let pause = self.pause(attempts, &error);
-            if is_last || Instant::now() + pause >= deadline {
+            if is_last || pause >= deadline.duration_since(Instant::now()) {
                 return Err(error.with("attempts", attempts).exhausted());
             }
             tracing::debug!(%error, attempts, ?pause, "trying again");
@@ -70,7 +72,7 @@ impl<P: Plugin> Retry<P> {
         }
     }
 
-    fn pause(&self, attempts: u32, error: &Error) -> Duration {
+    pub(super) fn pause(&self, attempts: u32, error: &Error) -> Duration {
         let policy = &self.policy;
         let doublings = 1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);
         let longest = policy.base.saturating_mul(doublings).min(policy.longest);

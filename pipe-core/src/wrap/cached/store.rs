@@ -121,6 +121,11 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Answer> Store<K, V> {
         self.0.flights.leave_all(|| self.0.kept.clear());
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.kept.len()
+    }
+
     fn refresh(&self, key: &K, fetch: impl FnOnce() -> Fetch<V>) {
         let mut background = self.0.background();
         while background.try_join_next().is_some() {}
