@@ -388,7 +388,7 @@ const CAUSE_LIMIT: usize = 8;
 const LINE_LIMIT: usize = 512;
 
 /// Control characters could forge a log line, and an endless name could fill a log.
-fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
+pub(crate) fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     // No text has more characters than bytes.
     if text.len() <= LINE_LIMIT && !text.contains(is_unprintable) {
         return text;

@@ -3,6 +3,7 @@
 mod ambient;
 pub mod audit;
 mod error;
+mod hex;
 pub mod identity;
 mod name;
 mod plugin;

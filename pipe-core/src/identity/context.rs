@@ -1,7 +1,6 @@
 //! Who is calling (REQ 004-74.3, 004-75).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::Sha256;
 
+use crate::hex::hex;
 use crate::name::{check_identifier, parsed_name};
 use crate::{Error, ErrorKind, Namespace, Result, SecretValue, TokenFault};
 
@@ -56,11 +56,7 @@ impl PrincipalId {
         let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| weak())?;
         mac.update(subject.as_bytes());
         let digest: [u8; 32] = mac.finalize().into_bytes().into();
-        let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Ok(Self(hex.into()))
+        Ok(Self(hex(&digest).into()))
     }
 }
 

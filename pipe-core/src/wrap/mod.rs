@@ -56,7 +56,7 @@ mod observer;
 mod policy;
 mod retry;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -65,6 +65,7 @@ pub use self::cached::Cached;
 pub use self::metrics::Metrics;
 pub use self::observed::Observed;
 pub use self::observer::{Answered, Call, Observer, Outcome, Receipt, Subject};
+pub(crate) use self::policy::Faults;
 pub use self::policy::{CachePolicy, RetryPolicy};
 pub use self::retry::Retry;
 pub use self::timeout::Timeout;

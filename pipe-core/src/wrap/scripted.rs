@@ -25,15 +25,15 @@ type Script = dyn Fn(usize) -> BoxFuture<'static, Result<Option<Secret>>> + Send
 
 /// Each call plays the script with its number, counted from 1. Clones share the count.
 #[derive(Clone)]
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     script: Arc<Script>,
     calls: Arc<AtomicUsize>,
     /// How long tokens and credentials live.
-    pub(super) lifetime: Duration,
+    pub(crate) lifetime: Duration,
 }
 
 impl Scripted {
-    pub(super) fn new<F>(script: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn new<F>(script: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Option<Secret>>> + Send + 'static,
     {
@@ -41,7 +41,7 @@ impl Scripted {
         Self { script, calls: Arc::default(), lifetime: Duration::from_secs(3600) }
     }
 
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
@@ -58,19 +58,19 @@ impl Scripted {
     }
 }
 
-pub(super) fn value(text: impl fmt::Display) -> Result<Option<Secret>> {
+pub(crate) fn value(text: impl fmt::Display) -> Result<Option<Secret>> {
     Ok(Some(Secret::new(SecretData::new().with("value", text.to_string()))))
 }
 
-pub(super) fn text(secret: &Secret) -> String {
+pub(crate) fn text(secret: &Secret) -> String {
     secret.data.get("value").and_then(|value| value.expose_str()).unwrap_or_default().to_owned()
 }
 
-pub(super) fn failure(kind: ErrorKind) -> Result<Option<Secret>> {
+pub(crate) fn failure(kind: ErrorKind) -> Result<Option<Secret>> {
     Err(Error::new(kind, "told to fail"))
 }
 
-pub(super) fn at(name: &str) -> SecretRef {
+pub(crate) fn at(name: &str) -> SecretRef {
     SecretRef::new(name).unwrap()
 }
 
