@@ -44,3 +44,26 @@ mod boxed {
     }
     pipe_testkit::secrets_compliance!(boxed);
 }
+
+mod wrapped {
+    use pipe_testkit::wrapped::{Stack, StackWithoutRetry, stack, stack_without_retry};
+
+    use super::*;
+
+    async fn wrapped() -> Option<(Stack<OpenBao>, fake::OpenBao)> {
+        let (plugin, server) = with_policies(&["bot"]).await;
+        Some((stack(plugin), server))
+    }
+
+    async fn denied() -> Option<(Stack<OpenBao>, fake::OpenBao)> {
+        let (plugin, server) = with_policies(&[]).await;
+        Some((stack(plugin), server))
+    }
+
+    async fn unavailable() -> Option<(StackWithoutRetry<OpenBao>, fake::OpenBao)> {
+        let (plugin, server) = super::unavailable().await?;
+        Some((stack_without_retry(plugin), server))
+    }
+
+    pipe_testkit::secrets_compliance!(wrapped, denied = denied, unavailable = unavailable);
+}

@@ -7,6 +7,7 @@ pub mod leak;
 pub mod reference;
 #[doc(hidden)]
 pub mod run;
+pub mod wrapped;
 
 pub use self::cases::{IDENTITY_CASES, IdentityCase, Needs, SECRETS_CASES, SecretsCase};
 

@@ -58,3 +58,32 @@ mod flat_text {
     }
     pipe_testkit::secrets_compliance!(memory);
 }
+
+/// With all decorators around, as a service would have it. `Retry` marks an outage as exhausted, which
+/// the suite's `unavailable` plugins must not be: these have no `Retry`.
+mod wrapped {
+    use pipe_testkit::wrapped::{Stack, StackWithoutRetry, stack, stack_without_retry};
+
+    use super::*;
+
+    async fn memory() -> Option<(Stack<InMemorySecrets>, ())> {
+        Some((stack(InMemorySecrets::new()), ()))
+    }
+
+    async fn identity() -> Option<(Stack<InMemoryIdentity>, ())> {
+        Some((stack(InMemoryIdentity::new()), ()))
+    }
+
+    async fn denied() -> Option<(Stack<InMemorySecrets>, ())> {
+        let (secrets, ()) = super::denied().await?;
+        Some((stack(secrets), ()))
+    }
+
+    async fn unavailable() -> Option<(StackWithoutRetry<InMemorySecrets>, ())> {
+        let (secrets, ()) = super::unavailable().await?;
+        Some((stack_without_retry(secrets), ()))
+    }
+
+    pipe_testkit::secrets_compliance!(memory, denied = denied, unavailable = unavailable);
+    pipe_testkit::identity_compliance!(identity);
+}

@@ -16,3 +16,16 @@ mod kubernetes {
     use super::*;
     pipe_testkit::secrets_compliance!(by_kubernetes);
 }
+
+mod wrapped {
+    use pipe_secrets_openbao::OpenBao;
+    use pipe_testkit::wrapped::{Stack, stack};
+
+    use super::*;
+
+    async fn by_token() -> Option<(Stack<OpenBao>, ())> {
+        super::by_token().await.map(|(plugin, guard)| (stack(plugin), guard))
+    }
+
+    pipe_testkit::secrets_compliance!(by_token);
+}
