@@ -8,4 +8,5 @@ mod policy;
 mod retry;
 mod timeout;
 
+pub use self::fallback::{Fallback, FallbackPolicy};
 pub use self::policy::{CachePolicy, RetryPolicy};
