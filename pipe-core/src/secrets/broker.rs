@@ -218,8 +218,8 @@ impl SecretBroker {
         key: &str,
         environment: Environment,
     ) -> Result<ResolvedSecret> {
-        let declared = self.declaration(key, environment)?;
         self.refuse_expired(caller)?;
+        let declared = self.declaration(key, environment)?;
         let (app, id) = (self.app.clone(), declared.secret_id());
         let path = match declared.scope {
             SecretScope::Public => ArtifactPath::public(app, id),
