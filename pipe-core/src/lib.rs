@@ -2,6 +2,7 @@
 
 mod ambient;
 pub mod audit;
+mod clock;
 mod error;
 mod hex;
 pub mod identity;
@@ -20,6 +21,7 @@ pub use self::error::{Error, ErrorKind, Result, TokenFault};
 pub use self::identity::{IdentityPlugin, IdentityPluginExt, SecurityContext};
 pub use self::name::{Namespace, SecretName};
 pub use self::plugin::{Health, HealthStatus, Plugin};
+pub use self::rotating::Rotating;
 pub use self::secret::{SecretData, SecretValue};
 pub use self::secret_source::{SecretReader, SecretSource};
 pub use self::secrets::{SecretRef, SecretsPlugin, SecretsPluginExt};
