@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use pipe_core::identity::{ContextRequest, TokenExpectation};
+use pipe_core::identity::{ContextRequest, ContextVerifier, TokenExpectation};
 use pipe_core::{Error, ErrorKind, IdentityPlugin, Result, SecurityContext};
 
 use crate::credentials::{self, Presented};
@@ -15,25 +15,44 @@ use crate::refusal::Refusal;
 pub(crate) enum Authority {
     /// A plugin that checks the token.
     Token { plugin: Arc<dyn IdentityPlugin>, expect: TokenExpectation },
+    /// A service in front of us, which checked the token and signed what it found.
+    Signed(ContextVerifier),
 }
 
 impl Settings {
     /// Tells who sent this request, or why nobody comes in.
     pub(crate) async fn admit(&self, parts: &mut Parts) -> Result<SecurityContext, Refusal> {
-        let presented = Presented::by(parts, self.origin.as_ref())?;
-        match self.after_use {
-            AfterUse::Remove => credentials::remove(&mut parts.headers),
-            AfterUse::Keep => credentials::mark_sensitive(&mut parts.headers),
-        }
-        let context = tokio::time::timeout(self.deadline, self.identify(presented))
-            .await
-            .map_err(|_| self.overdue())??;
+        let context = match &self.authority {
+            Authority::Token { plugin, expect } => {
+                let presented = Presented::by(parts, self.origin.as_ref())?;
+                self.clean(parts);
+                tokio::time::timeout(self.deadline, self.identify(plugin, expect, presented))
+                    .await
+                    .map_err(|_| self.overdue(plugin.name()))??
+            }
+            Authority::Signed(verifier) => {
+                let token = credentials::signed_context(parts)?;
+                self.clean(parts);
+                verifier.verify(&token)?
+            }
+        };
         self.check_granted(&context)?;
         Ok(context)
     }
 
-    async fn identify(&self, presented: Presented) -> Result<SecurityContext> {
-        let Authority::Token { plugin, expect } = &self.authority;
+    fn clean(&self, parts: &mut Parts) {
+        match self.after_use {
+            AfterUse::Remove => credentials::remove(&mut parts.headers),
+            AfterUse::Keep => credentials::mark_sensitive(&mut parts.headers),
+        }
+    }
+
+    async fn identify(
+        &self,
+        plugin: &dyn IdentityPlugin,
+        expect: &TokenExpectation,
+        presented: Presented,
+    ) -> Result<SecurityContext> {
         let mut expect = expect.clone();
         expect.peer_certificate = presented.peer_certificate;
         expect.dpop = presented.dpop;
@@ -65,10 +84,9 @@ impl Settings {
         Ok(())
     }
 
-    fn overdue(&self) -> Error {
-        let Authority::Token { plugin, .. } = &self.authority;
+    fn overdue(&self, plugin: &str) -> Error {
         Error::new(ErrorKind::Timeout, "the caller was not checked in time")
-            .at(plugin.name(), "validate_token")
+            .at(plugin, "validate_token")
             .with("deadline", format_args!("{:?}", self.deadline))
             .hint("check that the identity provider answers, or raise the layer's deadline")
     }

@@ -42,6 +42,19 @@ pub(crate) struct Presented {
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// The header in which a service sends the context of its caller along, as
+/// [`ContextSigner::sign`](pipe_core::identity::ContextSigner::sign) made it.
+pub const SIGNED_CONTEXT: HeaderName = HeaderName::from_static("x-pipe-context");
+
+/// All that proves something.
+const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, DPOP, SIGNED_CONTEXT];
+
+/// The context that the service in front of us signed.
+pub(crate) fn signed_context(parts: &Parts) -> Result<BearerToken, Refusal> {
+    let token = one(&parts.headers, &SIGNED_CONTEXT)?.ok_or(Refusal::NoCredentials)?;
+    Ok(BearerToken::new(token))
+}
+
 impl Presented {
     /// The credentials of this request. The DPoP scheme is understood where the origin is known.
     pub(crate) fn by(parts: &Parts, origin: Option<&Origin>) -> Result<Self, Refusal> {
@@ -64,13 +77,14 @@ impl Presented {
 }
 
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    headers.remove(AUTHORIZATION);
-    headers.remove(DPOP);
+    for name in &CREDENTIALS {
+        headers.remove(name);
+    }
 }
 
 pub(crate) fn mark_sensitive(headers: &mut HeaderMap) {
     for (name, value) in headers.iter_mut() {
-        if name == AUTHORIZATION || name == DPOP {
+        if CREDENTIALS.contains(name) {
             value.set_sensitive(true);
         }
     }

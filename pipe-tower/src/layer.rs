@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_core::identity::{Role, TokenExpectation};
+use pipe_core::identity::{ContextVerifier, Role, TokenExpectation};
 use pipe_core::{Error, ErrorKind, IdentityPlugin, Result};
 use tower_layer::Layer;
 
@@ -48,8 +48,24 @@ impl AuthenticateLayer {
     ///
     /// An `Arc<dyn IdentityPlugin>` is a plugin, too.
     pub fn new(plugin: impl IdentityPlugin, expect: TokenExpectation) -> Self {
+        Self::by(Authority::Token { plugin: Arc::new(plugin), expect })
+    }
+
+    /// Every request needs the context of its caller, signed by the service that sends it
+    /// ([`ContextSigner`](pipe_core::identity::ContextSigner)), in the header [`SIGNED_CONTEXT`]:
+    /// for a service behind others of the family, which checked the caller's token.
+    ///
+    /// Roles are those that the sender knew, at most a few minutes ago: nobody is asked for them.
+    ///
+    /// [`SIGNED_CONTEXT`]: crate::SIGNED_CONTEXT
+    #[must_use]
+    pub fn signed_context(verifier: ContextVerifier) -> Self {
+        Self::by(Authority::Signed(verifier))
+    }
+
+    fn by(authority: Authority) -> Self {
         Self(Arc::new(Settings {
-            authority: Authority::Token { plugin: Arc::new(plugin), expect },
+            authority,
             roles: BTreeSet::new(),
             scopes: BTreeSet::new(),
             deadline: Duration::from_secs(10),
@@ -73,7 +89,7 @@ impl AuthenticateLayer {
     }
 
     /// Answers 403 to a caller without this role; may be repeated, and then all are needed. Roles
-    /// are resolved anew for each request, as
+    /// that a plugin tells are resolved anew for each request, as
     /// [`authorize`](pipe_core::IdentityPluginExt::authorize) does.
     #[must_use]
     pub fn require_role(self, role: Role) -> Self {

@@ -7,6 +7,6 @@ mod refusal;
 mod service;
 mod trace;
 
-pub use self::credentials::PeerCertificate;
+pub use self::credentials::{PeerCertificate, SIGNED_CONTEXT};
 pub use self::layer::AuthenticateLayer;
 pub use self::service::Authenticate;

@@ -10,6 +10,7 @@ mod leaks;
 mod logs;
 mod readiness;
 mod scripted;
+mod signed_context;
 mod tonic;
 
 use std::convert::Infallible;
