@@ -32,6 +32,7 @@ use serde::Deserialize;
 /// # assert_eq!(config.mount, "secret");
 /// ```
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpenBaoConfig {
@@ -240,6 +241,7 @@ pub(crate) struct Checked {
 
 /// How we log in.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "method", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Auth {
@@ -274,6 +276,7 @@ impl Auth {
 
 /// A login with a token that somebody else made.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenAuth {
@@ -283,6 +286,7 @@ pub struct TokenAuth {
 
 /// A login with a Kubernetes service-account token, which is read anew for every login.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KubernetesAuth {
@@ -345,6 +349,7 @@ impl From<KubernetesAuth> for Auth {
 
 /// A login with AppRole. Both ids are read anew for every login.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AppRoleAuth {
