@@ -200,7 +200,7 @@ impl OpenBaoConfig {
         // The faults of `http` do not depend on a sound address.
         let checkable = address.or_else(|| "https://localhost".parse().ok());
         let http = checkable
-            .and_then(|address| faults.keep("http", HttpClient::new(&self.http, &address)));
+            .and_then(|address| faults.keep_all(HTTP, HttpClient::new(&self.http, &address)));
         let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
         let namespace = trimmed
             .filter(|text| !text.is_empty())
@@ -386,6 +386,17 @@ impl From<AppRoleAuth> for Auth {
     }
 }
 
+/// The settings of `http` that can be wrong.
+const HTTP: &[&str] = &[
+    "http.connect_timeout",
+    "http.timeout",
+    "http.max_body",
+    "http.ca",
+    "http.client_certificate",
+    "http.proxy",
+    "http.user_agent",
+];
+
 /// Collects what is wrong, so that all of it can be said at once.
 #[derive(Default)]
 struct Faults(Vec<(&'static str, String)>);
@@ -395,8 +406,26 @@ impl Faults {
         self.0.push((setting, fault.into()));
     }
 
+    /// Without the error's context, which has the refused value in it.
     fn keep<T>(&mut self, setting: &'static str, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.add(setting, error.to_string())).ok()
+        let fault = |error: Error| format!("{}; {}", error.message(), error.hint_text());
+        result.map_err(|error| self.add(setting, fault(error))).ok()
+    }
+
+    /// Each fault that names one of these settings by the last part of its name.
+    fn keep_all<T>(&mut self, settings: &[&'static str], result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        if error.contexts().len() == 0 {
+            self.add("http", error.message());
+        }
+        for (name, fault) in error.contexts() {
+            let full = settings.iter().find(|full| full.rsplit('.').next() == Some(name));
+            self.add(full.unwrap_or(&name), fault);
+        }
+        None
     }
 
     fn into_error(self) -> Error {
@@ -490,11 +519,20 @@ mod tests {
                 .with_name("")
                 .with_namespace("a//b")
                 .with_mount("../sys")
-                .with_page_size(0);
+                .with_page_size(0)
+                .with_http(HttpConfig::new().with_max_body(0).with_ca(CaBundle::pem("")));
         let Err(error) = config.check() else { panic!("the settings are wrong") };
-        for setting in
-            ["name", "address", "namespace", "mount", "page_size", "auth.role", "auth.mount"]
-        {
+        for setting in [
+            "name",
+            "address",
+            "namespace",
+            "mount",
+            "page_size",
+            "auth.role",
+            "auth.mount",
+            "http.max_body",
+            "http.ca",
+        ] {
             assert!(error.context(setting).is_some(), "{setting} is missing in {error}");
         }
     }
