@@ -87,10 +87,10 @@ fn validator() -> jsonschema::Validator {
 }
 
 fn read(sample: &str) -> Value {
-    let text = std::fs::read_to_string(here(sample)).unwrap();
+    let text = std::fs::read_to_string(here(sample)).expect("the sample is there");
     match Format::of(sample) {
-        Some(Format::Toml) => toml::from_str(&text).unwrap(),
-        _ => serde_saphyr::from_str(&text).unwrap(),
+        Some(Format::Toml) => toml::from_str(&text).expect("the sample is TOML"),
+        _ => serde_saphyr::from_str(&text).expect("the sample is YAML"),
     }
 }
 

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Fault;
-use crate::document::{Node, decode};
+use crate::document::{Node, Problem, What, decode};
+use crate::schema::generator;
 use crate::words::Words;
 
 /// The kinds of one section by name. `P` is `dyn SecretsPlugin` or `dyn IdentityPlugin`.
@@ -35,12 +36,11 @@ impl<P: ?Sized + 'static> Kind<P> {
         let make = move |settings: &Node, at: &Where<'_>| {
             let config = read::<C>(settings, at)?;
             make(config).map_err(|error| {
-                let words = Words::new(settings, BTreeSet::new());
-                refused(&error)
-                    .map(|(setting, message)| {
-                        Fault::new(join(at.place, setting), words.hide(&message))
-                    })
-                    .collect()
+                let words = Words::new(settings, names(&schema_of::<C>()));
+                let fault = |(setting, message): (&str, String)| {
+                    Fault::new(join(at.place, setting), words.hide(&message))
+                };
+                refused(&error).map(fault).collect()
             })
         };
         Self { schema: SchemaGenerator::subschema_for::<C>, make: Box::new(make) }
@@ -59,22 +59,25 @@ pub(crate) fn read<C: DeserializeOwned + JsonSchema>(
     let decoded =
         if at.development { decode(settings) } else { without_inline_secrets(|| decode(settings)) };
     decoded.map_err(|mut problems| {
-        let mut generator = crate::schema::generator();
-        let root = generator.root_schema_for::<C>().to_value();
-        let words = Words::new(settings, names(&root));
-        // Not everything that is missing can be stood in for.
-        let required = root["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for name in required.filter(|name| settings.child(name).is_none()) {
-            let missing = crate::document::Problem {
-                path: Vec::new(),
-                what: crate::document::What::Missing(name.to_owned()),
-            };
-            if settings.table().is_some() && !problems.contains(&missing) {
-                problems.push(missing);
+        let schema = schema_of::<C>();
+        // Not everything that is missing can be stood in for while the rest is looked at.
+        let required = schema["required"].as_array().into_iter().flatten();
+        let missing = required
+            .filter_map(Value::as_str)
+            .filter(|name| settings.table().is_some() && settings.child(name).is_none())
+            .map(|name| Problem { path: Vec::new(), what: What::Missing(name.to_owned()) });
+        for problem in missing {
+            if !problems.contains(&problem) {
+                problems.push(problem);
             }
         }
+        let words = Words::new(settings, names(&schema));
         problems.iter().map(|problem| words.fault(at.place, problem)).collect()
     })
+}
+
+fn schema_of<C: JsonSchema>() -> Value {
+    generator().into_root_schema_for::<C>().to_value()
 }
 
 /// What a constructor or a policy refused: its settings, or else all of them.

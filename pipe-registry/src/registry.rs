@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::decorators::{around_identity, around_secrets};
 use crate::document::{self, Format};
 use crate::kind::{Kind, Kinds};
-use crate::section::{Decorate, Document};
+use crate::section::Document;
 use crate::{Fault, Faults, Plugins};
 
 /// The kinds of plugins that a document may ask for.
@@ -73,11 +73,14 @@ impl Registry {
     pub fn load(&self, text: &str, format: Format) -> Result<Plugins, Faults> {
         let root = format.parse(text).map_err(|message| Fault::new("document", message))?;
         let mut document = Document::new(&root);
-        let secrets = Decorate { around: around_secrets, observer: self.observer.as_ref() };
-        let identity = Decorate { around: around_identity, observer: self.observer.as_ref() };
+        let observer = self.observer.as_ref();
         let plugins = Plugins {
-            secrets: document.section("secrets", &self.secrets, &secrets),
-            identity: document.section("identity", &self.identity, &identity),
+            secrets: document.section("secrets", &self.secrets, &|plugin, decorators| {
+                around_secrets(plugin, decorators, observer)
+            }),
+            identity: document.section("identity", &self.identity, &|plugin, decorators| {
+                around_identity(plugin, decorators, observer)
+            }),
         };
         document.no_kinds("memory");
         document.into_faults().map(|()| plugins)

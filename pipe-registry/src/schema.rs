@@ -1,6 +1,7 @@
 //! The JSON Schema of the documents that a registry understands.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,8 @@ use crate::kind::Kinds;
 
 /// What the schema of settings is generated with, wherever it is.
 pub(crate) fn generator() -> SchemaGenerator {
-    SchemaSettings::draft2020_12().for_deserialize().into_generator()
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    settings.with_transform(RecursiveTransform(shorten)).into_generator()
 }
 
 impl Registry {
@@ -101,4 +103,35 @@ fn needs_settings(schema: &Value, definitions: &Map<String, Value>) -> bool {
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
     let schema = name.and_then(|name| definitions.get(name)).unwrap_or(schema);
     schema["required"].as_array().is_some_and(|required| !required.is_empty())
+}
+
+/// Descriptions are the documentation of Rust types: what follows the first paragraph is for
+/// programmers, and so are links.
+fn shorten(schema: &mut Schema) {
+    let Some(Value::String(text)) = schema.get_mut("description") else { return };
+    let first = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let mut plain = String::new();
+    let mut rest = first.as_str();
+    while let Some((before, link)) = rest.split_once("[`") {
+        let (name, after) = link.split_once("`]").unwrap_or((link, ""));
+        plain.push_str(before);
+        plain.extend(["`", name, "`"]);
+        let target = after.strip_prefix('(').and_then(|target| target.split_once(')'));
+        rest = target.map_or(after, |(_, after)| after);
+    }
+    plain.push_str(rest);
+    *text = plain;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_one_paragraph_without_links() {
+        let text = "What [`Cached`](super::Cached) keeps,\nand [`Retry`] does.\n\n```\ncode\n```";
+        let mut schema = schemars::json_schema!({ "description": text });
+        shorten(&mut schema);
+        assert_eq!(schema.as_value()["description"], "What `Cached` keeps, and `Retry` does.");
+    }
 }

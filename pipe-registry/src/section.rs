@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipe_core::wrap::Observer;
-
 use crate::decorators::Decorators;
 use crate::document::Node;
 use crate::kind::{Kinds, Where, join, read, refused};
@@ -20,12 +18,6 @@ pub(crate) struct Document<'a> {
     root: &'a Node,
     development: bool,
     faults: Vec<Fault>,
-}
-
-/// How the plugins of a section are decorated.
-pub(crate) struct Decorate<'a, P: ?Sized> {
-    pub(crate) around: fn(Arc<P>, &Decorators, Option<&Arc<dyn Observer>>) -> Arc<P>,
-    pub(crate) observer: Option<&'a Arc<dyn Observer>>,
 }
 
 impl<'a> Document<'a> {
@@ -48,12 +40,12 @@ impl<'a> Document<'a> {
         Faults::new(self.faults)
     }
 
-    /// The plugins of a section, by instance.
+    /// The plugins of a section, by instance, decorated.
     pub(crate) fn section<P: ?Sized + 'static>(
         &mut self,
         section: &'static str,
         kinds: &Kinds<P>,
-        decorate: &Decorate<'_, P>,
+        decorate: &dyn Fn(Arc<P>, &Decorators) -> Arc<P>,
     ) -> BTreeMap<String, Arc<P>> {
         let mut plugins = BTreeMap::new();
         for (instance, place, entry) in self.entries(section) {
@@ -101,7 +93,7 @@ impl<'a> Document<'a> {
         place: &str,
         entry: &Node,
         kinds: &Kinds<P>,
-        decorate: &Decorate<'_, P>,
+        decorate: &dyn Fn(Arc<P>, &Decorators) -> Arc<P>,
     ) -> Option<Arc<P>> {
         let kind = self.kind(section, place, entry, kinds);
         let decorators = self.decorators(&join(place, "decorators"), entry);
@@ -109,7 +101,7 @@ impl<'a> Document<'a> {
         let settings = entry.child("settings").unwrap_or(&nothing);
         let at = Where { place: &join(place, "settings"), development: self.development };
         let plugin = self.keep(kinds.get(kind?)?.make(settings, &at))?;
-        Some((decorate.around)(plugin, &decorators?, decorate.observer))
+        Some(decorate(plugin, &decorators?))
     }
 
     /// The known kind of an entry.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use crate::Fault;
-use crate::document::{Node, Part, Problem, What};
+use crate::document::{Node, Problem, What};
 use crate::kind::join;
 
 /// Shorter words are no secrets worth the name, and are in every sentence.
@@ -19,18 +19,13 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    /// All values, whole and word by word, and the keys that are not among the known names.
+    /// All values, whole and word by word, and the keys; but not the names of settings.
     pub(crate) fn new(node: &Node, known: BTreeSet<String>) -> Self {
         let mut hidden = Vec::new();
-        node.texts(&mut |part| match part {
-            // With no name known, keys are taken for names: a constructor names its settings.
-            Part::Key(key) if known.is_empty() || known.contains(key) => {}
-            Part::Key(text) | Part::Value(text) => {
-                let words = text.split(|c: char| !c.is_alphanumeric());
-                for word in words.chain([text]).filter(|word| word.len() >= SHORTEST) {
-                    hidden.push(Zeroizing::new(word.to_owned()));
-                }
-            }
+        node.texts(&mut |text| {
+            let words = text.split(|c: char| !c.is_alphanumeric()).chain([text]);
+            let hide = |word: &&str| word.len() >= SHORTEST && !known.contains(*word);
+            hidden.extend(words.filter(hide).map(|word| Zeroizing::new(word.to_owned())));
         });
         hidden.sort_by_key(|word| std::cmp::Reverse(word.len()));
         Self { known, hidden }

@@ -9,7 +9,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 pub(crate) use self::decode::{Problem, What};
-pub(crate) use self::node::{Node, Part};
+pub(crate) use self::node::Node;
 pub(crate) use self::repair::decode;
 
 /// How a document is written.

@@ -56,26 +56,20 @@ impl Node {
     }
 
     /// Calls `visit` with every key and with every value that is text or a number, as text.
-    pub(crate) fn texts(&self, visit: &mut impl FnMut(Part<'_>)) {
+    pub(crate) fn texts(&self, visit: &mut impl FnMut(&str)) {
         match self {
-            Self::Signed(number) => visit(Part::Value(&number.to_string())),
-            Self::Unsigned(number) => visit(Part::Value(&number.to_string())),
-            Self::Float(number) => visit(Part::Value(&number.to_string())),
-            Self::Text(text) => visit(Part::Value(text)),
+            Self::Signed(number) => visit(&number.to_string()),
+            Self::Unsigned(number) => visit(&number.to_string()),
+            Self::Float(number) => visit(&number.to_string()),
+            Self::Text(text) => visit(text),
             Self::List(list) => list.iter().for_each(|node| node.texts(visit)),
             Self::Table(table) => table.iter().for_each(|(key, node)| {
-                visit(Part::Key(key));
+                visit(key);
                 node.texts(visit);
             }),
             Self::Null | Self::Bool(_) | Self::Any => {}
         }
     }
-}
-
-/// What a text of the document is.
-pub(crate) enum Part<'a> {
-    Key(&'a str),
-    Value(&'a str),
 }
 
 /// Names the type only.

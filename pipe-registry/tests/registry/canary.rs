@@ -83,7 +83,7 @@ fn with_canaries(node: &Value, canary: &Value) -> Vec<Value> {
                     all.push(table.into());
                 }
                 let mut renamed = table.clone();
-                let value = renamed.remove(key).unwrap();
+                let value = renamed.remove(key).expect("the key is there");
                 renamed.insert(CANARY.to_owned(), value);
                 all.push(renamed.into());
                 let mut added = table.clone();
@@ -157,7 +157,7 @@ fn a_secret_in_what_cannot_be_parsed_is_not_shown() {
         format!("secrets: *{CANARY}"),
         format!("secrets: !{CANARY} x"),
         format!("{{\"secrets\": {CANARY}}}"),
-        format!("{CANARY}"),
+        CANARY.to_owned(),
     ] {
         for format in [Format::Json, Format::Toml, Format::Yaml] {
             assert_silent(&text, format, &mut refused);

@@ -65,7 +65,7 @@ fn plugins(counting: &Counting, calls: &Calls, decorators: &str) -> Plugins {
             &format!("secrets = {{ kind = 'counting', decorators = {decorators} }}"),
             Format::Toml,
         )
-        .unwrap()
+        .expect("the document is sound")
 }
 
 #[tokio::test]
