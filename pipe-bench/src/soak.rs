@@ -14,6 +14,8 @@ use pipe_core::wrap::{CachePolicy, Cached, Metrics, Observed, Retry, RetryPolicy
 use pipe_core::{Error, ErrorKind, Plugin, SecretData, SecretRef, SecretsPlugin};
 use pipe_testkit::reference::{Flaky, InMemorySecrets};
 
+use crate::resident::resident;
+
 /// How much to do.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -316,13 +318,6 @@ async fn tasks_left() -> usize {
     };
     let _ = tokio::time::timeout(END, over).await;
     metrics.num_alive_tasks()
-}
-
-/// The second number of `statm`: resident pages.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096
 }
 
 #[cfg(test)]

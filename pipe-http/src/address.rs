@@ -65,6 +65,20 @@ impl ServerAddress {
         self.0.scheme() == "https"
     }
 
+    /// The URL of what is below this address, by the segments of its path.
+    pub(crate) fn below<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Url> {
+        let mut url = self.0.clone();
+        let mut is_final = true;
+        // The parser would drop such segments.
+        let segments = segments
+            .into_iter()
+            .inspect(|segment| is_final &= !matches!(*segment, "" | "." | ".."));
+        let Ok(mut path) = url.path_segments_mut() else { return Err(path_not_final()) };
+        path.pop_if_empty().extend(segments);
+        drop(path);
+        if is_final { Ok(url) } else { Err(path_not_final()) }
+    }
+
     /// Whether a URL leads to this server: same scheme, host and port.
     pub(crate) fn has_origin_of(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION, SET_COOKIE};
-use pipe_core::{Error, ErrorKind, Result};
+use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use pipe_core::{Error, ErrorKind, Result, TraceContext};
 use reqwest::{Request, Response};
 use url::Url;
 use zeroize::Zeroizing;
@@ -13,7 +14,11 @@ use zeroize::Zeroizing;
 use crate::address::path_not_final;
 use crate::connector::connector;
 use crate::error::transport;
-use crate::{HttpConfig, HttpResponse, ProxyAddress, ServerAddress};
+use crate::{HttpConfig, HttpRequest, HttpResponse, ProxyAddress, ServerAddress};
+
+/// The headers of W3C's Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// An HTTP client for one server. Clones share their connections.
 ///
@@ -51,10 +56,25 @@ impl HttpClient {
         &self.address
     }
 
+    /// A request for what is below the server's address, by the segments of its path, which are
+    /// percent-encoded where they have to be.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when a segment is empty, `.` or `..`.
+    pub fn request<'a>(
+        &self,
+        method: Method,
+        segments: impl IntoIterator<Item = &'a str>,
+    ) -> Result<HttpRequest<'_>> {
+        let url = self.address.below(segments).map_err(|error| self.locate(error))?;
+        Ok(HttpRequest::new(self, Request::new(method, url)))
+    }
+
     /// Sends a request once and reads the whole answer. Any status is an answer.
     ///
     /// The headers that carry credentials are marked sensitive; so stay those that the caller
-    /// marked. Dropping the future abandons the exchange and its connection.
+    /// marked. The trace of the task goes along, as a span of its own, unless the request has a
+    /// `traceparent` (REQ 001-83). Dropping the future abandons the exchange and its connection.
     ///
     /// # Errors
     /// - `InvalidArgument`: the URL leads to another server, or its path is not in its final form.
@@ -64,8 +84,15 @@ impl HttpClient {
     /// - `Unauthenticated`: the server refused our client certificate, or missed one.
     /// - `Unexpected`: the body is longer than `max_body`, or the server does not speak HTTP.
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<HttpResponse> {
-        let request = self.prepare(request)?;
-        tokio::time::timeout(self.timeout, self.exchange(request))
+        self.run(self.prepare(request)?).await
+    }
+
+    /// Sends a request that is known to be for this server.
+    pub(crate) async fn run(&self, mut request: Request) -> Result<HttpResponse> {
+        continue_trace(request.headers_mut());
+        mark_sensitive(request.headers_mut());
+        let answer = self.inner.execute(request);
+        tokio::time::timeout(self.timeout, self.whole(answer))
             .await
             .unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Timeout, "no complete answer within `timeout`"))
@@ -95,13 +122,15 @@ impl HttpClient {
         }
         let mut request = Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
-        mark_sensitive(request.headers_mut());
         *request.body_mut() = Some(Bytes::from_owner(body).into());
         Ok(request)
     }
 
-    async fn exchange(&self, request: Request) -> Result<HttpResponse> {
-        let mut response = self.inner.execute(request).await.map_err(|error| transport(&error))?;
+    async fn whole(
+        &self,
+        answer: impl Future<Output = reqwest::Result<Response>>,
+    ) -> Result<HttpResponse> {
+        let mut response = answer.await.map_err(|error| transport(&error))?;
         let body = self.read(&mut response).await?;
         let mut headers = std::mem::take(response.headers_mut());
         mark_sensitive(&mut headers);
@@ -147,13 +176,35 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+/// Passes the task's trace on, unless the caller has done so.
+fn continue_trace(headers: &mut HeaderMap) {
+    let Some(trace) = TraceContext::current() else { return };
+    if headers.contains_key(TRACEPARENT) {
+        return;
+    }
+    let span = trace.child();
+    // Neither can be refused: both are printable ASCII by construction.
+    if let Ok(parent) = HeaderValue::try_from(span.to_string()) {
+        headers.insert(TRACEPARENT, parent);
+    }
+    if let Some(Ok(state)) = span.state().map(HeaderValue::from_str) {
+        headers.insert(TRACESTATE, state);
+    }
+}
+
 /// Keeps credentials out of whatever prints headers, and out of HTTP/2's header index.
 fn mark_sensitive(headers: &mut HeaderMap) {
     for (name, value) in headers.iter_mut() {
-        let is_credential =
-            matches!(*name, AUTHORIZATION | COOKIE | LOCATION | PROXY_AUTHORIZATION | SET_COOKIE)
-                || matches!(name.as_str(), "x-api-key" | "x-vault-token");
-        if is_credential {
+        if matches!(
+            name.as_str(),
+            "authorization"
+                | "cookie"
+                | "location"
+                | "proxy-authorization"
+                | "set-cookie"
+                | "x-api-key"
+                | "x-vault-token"
+        ) {
             value.set_sensitive(true);
         }
     }

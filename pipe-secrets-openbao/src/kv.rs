@@ -8,14 +8,13 @@ use std::time::{Duration, SystemTime};
 use pipe_core::secrets::{Change, Secret, SecretVersion, WriteOutcome};
 use pipe_core::{Error, ErrorKind, Namespace, Result, SecretData, SecretName, SecretRef};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use vaultrs::api::kv2::requests::{DeleteLatestSecretVersionRequest, ReadSecretRequest};
 use zeroize::Zeroizing;
 
 use crate::client::{Client, Policy};
 use crate::error::{Asked, Fault};
 use crate::transport::{Answer, Call};
-use crate::value::{Outgoing, incoming};
+use crate::value::{Incoming, Outgoing};
 
 /// How often a write is tried again when others write the same secret.
 const WRITE_ATTEMPTS: u32 = 10;
@@ -41,14 +40,14 @@ enum Found {
 
 #[derive(Deserialize)]
 struct Stored<'a> {
+    data: Option<Incoming>,
     #[serde(borrow)]
-    data: Option<BTreeMap<String, &'a RawValue>>,
-    metadata: Version,
+    metadata: Version<'a>,
 }
 
 #[derive(Deserialize)]
-struct Version {
-    created_time: String,
+struct Version<'a> {
+    created_time: &'a str,
     version: u64,
 }
 
@@ -76,16 +75,16 @@ impl Kv {
             return Ok(Found::Nothing { last: 0 });
         }
         let request = || ReadSecretRequest {
-            mount: self.mount.to_string(),
-            path: secret.name.to_string(),
+            mount: self.mount.as_str().to_owned(),
+            path: secret.name.as_str().to_owned(),
             version: secret.version.map(SecretVersion::number),
         };
         let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
         if answer.0.error_kind().is_none() {
             let stored = answer.data::<Stored<'_>>()?;
-            let found = Secret::new(stored.data.as_ref().map(incoming).unwrap_or_default());
+            let found = Secret::new(stored.data.map(|data| data.0).unwrap_or_default());
             let found = found.with_version(SecretVersion::new(stored.metadata.version));
-            return Ok(Found::Secret(match time(&stored.metadata.created_time) {
+            return Ok(Found::Secret(match time(stored.metadata.created_time) {
                 Some(at) => found.with_written_at(at),
                 None => found,
             }));
@@ -125,7 +124,7 @@ impl Kv {
             };
             let answer = self.write(client, secret, data, based_on).await?;
             if answer.0.error_kind().is_none() {
-                let version = answer.data::<Version>()?;
+                let version = answer.data::<Version<'_>>()?;
                 let version = SecretVersion::new(version.version);
                 return Ok(WriteOutcome::new(change).with_version(version));
             }

@@ -1,6 +1,5 @@
 //! Reading a path as it is.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pipe_core::secrets::{Secret, SecretVersion};
@@ -11,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::client::{Client, Policy};
 use crate::error::{Asked, Fault};
 use crate::transport::Call;
-use crate::value::incoming;
+use crate::value::Incoming;
 
 /// What [`OpenBao::read_secret`](crate::OpenBao::read_secret) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +37,8 @@ pub struct Lease {
 /// The form of a KV v2 answer, and of nothing else.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Versioned<'a> {
-    #[serde(borrow)]
-    data: Option<BTreeMap<String, &'a RawValue>>,
+struct Versioned {
+    data: Option<Incoming>,
     metadata: VersionMetadata,
 }
 
@@ -73,17 +71,17 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
     }
     let parsed = answer.parse::<&RawValue>()?;
     let data = parsed.data.map_or("null", RawValue::get);
-    let secret = match serde_json::from_str::<Versioned<'_>>(data) {
-        Ok(versioned) => Secret::new(versioned.data.as_ref().map(incoming).unwrap_or_default())
+    let secret = match serde_json::from_str::<Versioned>(data) {
+        Ok(versioned) => Secret::new(versioned.data.map(|data| data.0).unwrap_or_default())
             .with_version(SecretVersion::new(versioned.metadata.version)),
         Err(_) => {
-            let plain = serde_json::from_str::<Option<BTreeMap<String, &RawValue>>>(data);
+            let plain = serde_json::from_str::<Option<Incoming>>(data);
             let plain = plain.map_err(|_| {
                 Error::new(ErrorKind::Unexpected, "the answer's data is not a map")
                     .with("path", path)
                     .hint("read a path that holds keys and values")
             })?;
-            Secret::new(plain.as_ref().map(incoming).unwrap_or_default())
+            Secret::new(plain.map(|data| data.0).unwrap_or_default())
         }
     };
     let lease = (!parsed.lease_id.is_empty()).then(|| Lease {

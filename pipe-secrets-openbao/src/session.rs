@@ -2,14 +2,14 @@
 //! server no longer takes it, and given back in the end.
 
 use std::fmt;
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Either, Shared};
 use http::HeaderValue;
 use pipe_core::{Error, ErrorKind, Result, SecretValue};
 use tokio::task::JoinHandle;
@@ -252,8 +252,11 @@ impl<L: Login> Session<L> {
 
     /// As [`Inner::obtain`], with a bound: the login may belong to a runtime that stands still.
     async fn obtain(&self, refused: Option<u64>) -> Result<Arc<Token>> {
-        let wait = tokio::time::timeout(self.patience, self.inner.obtain(refused));
-        wait.await.unwrap_or_else(|_| {
+        let flight = match self.inner.obtain(refused) {
+            Either::Left(known) => return known.into_inner(),
+            Either::Right(flight) => flight,
+        };
+        tokio::time::timeout(self.patience, flight).await.unwrap_or_else(|_| {
             self.inner.state().flight = None;
             Err(Error::new(ErrorKind::Timeout, "the login takes too long")
                 .hint("check the server's load, or raise `http.timeout`"))
@@ -270,24 +273,24 @@ impl<L> Inner<L> {
 impl<L: Login> Inner<L> {
     /// The current token unless it is the one of login `refused`, else that of a login which all
     /// who ask share, and which goes on when one of them goes away.
-    fn obtain(self: &Arc<Self>, refused: Option<u64>) -> BoxFuture<'static, Result<Arc<Token>>> {
+    fn obtain(self: &Arc<Self>, refused: Option<u64>) -> Either<Ready<Result<Arc<Token>>>, Flight> {
         let mut state = self.state();
         if state.closed {
-            return ready(Err(closed())).boxed();
+            return ready(Err(closed())).left_future();
         }
         if let Some(token) = &state.current
             && refused.is_none_or(|login| token.login > login)
             && !token.has_expired()
         {
-            return ready(Ok(Arc::clone(token))).boxed();
+            return ready(Ok(Arc::clone(token))).left_future();
         }
         if let Some(flight) = state.flight.as_ref().filter(|flight| flight.peek().is_none()) {
-            return flight.clone().boxed();
+            return flight.clone().right_future();
         }
         if let Some((until, error)) = &state.failed
             && Instant::now() < *until
         {
-            return ready(Err(error.clone())).boxed();
+            return ready(Err(error.clone())).left_future();
         }
         let task = tokio::spawn(Arc::clone(self).log_in());
         let flight = async move {
@@ -297,7 +300,7 @@ impl<L: Login> Inner<L> {
         };
         let flight = flight.boxed().shared();
         state.flight = Some(flight.clone());
-        flight.boxed()
+        flight.right_future()
     }
 
     async fn log_in(self: Arc<Self>) -> Result<Arc<Token>> {

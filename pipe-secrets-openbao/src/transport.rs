@@ -4,16 +4,16 @@
 //! bodies; its endpoint structs and `EndpointResult` are sound. Nothing of vaultrs or rustify is
 //! ever formatted: their `Debug` shows tokens and bodies.
 
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response};
 use pipe_core::{Error, ErrorKind, Namespace, Result};
-use pipe_http::{HttpClient, HttpResponse};
-use rustify::endpoint::{Endpoint, MiddleWare};
+use pipe_http::{HttpClient, HttpRequest, HttpResponse};
+use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
 use serde::Deserialize;
@@ -104,7 +104,7 @@ impl Endpoint for Call {
     }
 }
 
-/// The server, as rustify's endpoints see it.
+/// The server, as endpoints see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: HttpClient,
@@ -122,21 +122,39 @@ impl Transport {
 
     /// Sends a request once. Any status is an answer.
     pub(crate) async fn send(&self, endpoint: impl Endpoint, headers: &Headers) -> Result<Answer> {
-        let seen = self.seen().as_ref().map(|seen| seen.header.clone());
-        let middleware = Middleware { headers, base: self.address().as_str(), seen };
-        let result = endpoint.with_middleware(&middleware).exec(self).await;
-        // Neither side of this can be reached but by a request that cannot be built.
-        let (mut parts, body) = result
-            .map_err(|_| Error::new(ErrorKind::InvalidArgument, "the request cannot be built"))?
-            .response
-            .into_parts();
-        match parts.extensions.remove::<Error>() {
-            Some(error) => Err(error),
-            None => {
-                self.see(&parts.headers);
-                Ok(Answer(HttpResponse::new(parts.status.as_u16(), parts.headers, body)))
-            }
+        let request = self.request(&endpoint, headers)?;
+        let answer = request.send().await?;
+        self.see(&answer.headers);
+        Ok(Answer(answer))
+    }
+
+    fn request(&self, endpoint: &impl Endpoint, headers: &Headers) -> Result<HttpRequest<'_>> {
+        let unusable = |_| Error::new(ErrorKind::InvalidArgument, "the request cannot be built");
+        // Some of vaultrs' paths begin with a slash or a tab, and `//` is answered by a redirect.
+        let path = endpoint.path();
+        let segments = path.trim().split('/').filter(|segment| !segment.is_empty());
+        let segments = iter::once("v1").chain(segments);
+        let mut request = self.http.request(endpoint.method().into(), segments)?;
+        if let Some(query) = endpoint.query().map_err(unusable)?.filter(|query| !query.is_empty()) {
+            request.set_query(&query);
         }
+        if let Some(body) = endpoint.body().map_err(unusable)? {
+            request.set_body(Zeroizing::new(body));
+        }
+        let outgoing = request.headers_mut();
+        outgoing.insert(REQUEST, HeaderValue::from_static("true"));
+        if let Some(seen) = &*self.seen() {
+            outgoing.insert(INDEX, seen.header.clone());
+            // Else a node that lags answers 429, and the caller has to try again.
+            outgoing.insert(INCONSISTENT, HeaderValue::from_static("forward-active-node"));
+        }
+        if let Some(token) = &headers.token {
+            outgoing.insert(TOKEN, token.clone());
+        }
+        if let Some(namespace) = &headers.namespace {
+            outgoing.insert(NAMESPACE, namespace.clone());
+        }
+        Ok(request)
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<SeenIndex>> {
@@ -176,6 +194,14 @@ impl SeenIndex {
     }
 }
 
+/// An [`EndpointResult`] of which nothing but the data is of interest: the rest is skipped.
+#[derive(Deserialize)]
+struct Data<T> {
+    data: Option<T>,
+    #[serde(rename = "request_id")]
+    _request_id: serde::de::IgnoredAny,
+}
+
 /// A whole answer of the server.
 pub(crate) struct Answer(pub(crate) HttpResponse);
 
@@ -186,8 +212,8 @@ impl Answer {
             Error::new(ErrorKind::Unexpected, message)
                 .hint("set `mount` to the mount of a KV v2 engine")
         };
-        match self.parse::<T>() {
-            Ok(EndpointResult { data: Some(data), .. }) => Ok(data),
+        match self.parse_as::<Data<T>>() {
+            Ok(Data { data: Some(data), .. }) => Ok(data),
             Ok(_) => Err(not_kv2("the answer holds no data")),
             Err(error) => match self.parse::<serde::de::IgnoredAny>() {
                 Ok(_) => Err(not_kv2("the answer is not that of a KV v2 engine")),
@@ -198,84 +224,15 @@ impl Answer {
 
     /// The answer's content. What serde has to say is left out: it quotes values.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<EndpointResult<T>> {
+        self.parse_as()
+    }
+
+    fn parse_as<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         serde_json::from_slice(&self.0.body).map_err(|_| {
             Error::new(ErrorKind::Unexpected, "the answer has another form than OpenBao's")
                 .with("status", self.0.status)
                 .hint("check that the address leads to OpenBao and not to something in front of it")
         })
-    }
-}
-
-#[async_trait]
-impl rustify::client::Client for Transport {
-    fn base(&self) -> &str {
-        self.http.address().as_str()
-    }
-
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, ClientError> {
-        let mut response = Response::new(Vec::new());
-        match self.http.send(request).await {
-            Ok(mut answer) => {
-                *response.status_mut() =
-                    http::StatusCode::from_u16(answer.status).unwrap_or_default();
-                *response.headers_mut() = answer.headers;
-                *response.body_mut() = std::mem::take(&mut *answer.body);
-            }
-            // rustify's own error type would log it, and cannot carry ours.
-            Err(error) => drop(response.extensions_mut().insert(error)),
-        }
-        Ok(response)
-    }
-
-    /// As `send`: rustify's own would log every 404 as an error, and copy the body into it.
-    async fn execute(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, ClientError> {
-        rustify::client::Client::send(self, request).await
-    }
-}
-
-struct Middleware<'a> {
-    headers: &'a Headers,
-    base: &'a str,
-    seen: Option<HeaderValue>,
-}
-
-impl MiddleWare for Middleware<'_> {
-    fn request<E: Endpoint>(
-        &self,
-        endpoint: &E,
-        request: &mut Request<Vec<u8>>,
-    ) -> Result<(), ClientError> {
-        // Some of vaultrs' paths begin with a slash or a tab, and `//` is answered by a redirect.
-        let path = endpoint.path();
-        let segments = path.trim().split('/').filter(|segment| !segment.is_empty());
-        let unusable = |source| ClientError::UrlParseError { source };
-        let mut url = url::Url::parse(self.base).map_err(unusable)?;
-        url.path_segments_mut()
-            .map_err(|()| unusable(url::ParseError::RelativeUrlWithCannotBeABaseBase))?
-            .pop_if_empty()
-            .push("v1")
-            .extend(segments);
-        url.set_query(endpoint.query()?.as_deref().filter(|query| !query.is_empty()));
-        *request.uri_mut() =
-            url.as_str().parse().map_err(|source| ClientError::UrlBuildError { source })?;
-        let headers = request.headers_mut();
-        headers.insert(REQUEST, HeaderValue::from_static("true"));
-        if let Some(seen) = &self.seen {
-            headers.insert(INDEX, seen.clone());
-            // Else a node that lags answers 429, and the caller has to try again.
-            headers.insert(INCONSISTENT, HeaderValue::from_static("forward-active-node"));
-        }
-        if let Some(token) = &self.headers.token {
-            headers.insert(TOKEN, token.clone());
-        }
-        if let Some(namespace) = &self.headers.namespace {
-            headers.insert(NAMESPACE, namespace.clone());
-        }
-        Ok(())
-    }
-
-    fn response<E: Endpoint>(&self, _: &E, _: &mut Response<Vec<u8>>) -> Result<(), ClientError> {
-        Ok(())
     }
 }
 

@@ -4,13 +4,14 @@
 //! a multiple of its size, is stored as base64 behind a marker; so is text that begins with the
 //! marker. Reading undoes exactly that.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pipe_core::{SecretData, SecretValue};
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -59,8 +60,28 @@ fn encoded(bytes: &[u8]) -> Zeroizing<String> {
 
 /// The keys and values of a secret as the server sent them. Numbers, lists and objects, which
 /// others may have stored, become their JSON text, digit for digit.
-pub(crate) fn incoming(stored: &BTreeMap<String, &RawValue>) -> SecretData {
-    stored.iter().map(|(key, value)| (key.as_str(), value_of(value))).collect()
+pub(crate) struct Incoming(pub(crate) SecretData);
+
+impl<'de> Deserialize<'de> for Incoming {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values;
+        impl<'de> Visitor<'de> for Values {
+            type Value = SecretData;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("keys and values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretData, A::Error> {
+                let mut data = SecretData::new();
+                while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                    data = data.with(key, value_of(value));
+                }
+                Ok(data)
+            }
+        }
+        deserializer.deserialize_map(Values).map(Self)
+    }
 }
 
 fn value_of(stored: &RawValue) -> SecretValue {
@@ -84,7 +105,7 @@ mod tests {
     }
 
     fn read(json: &str) -> SecretData {
-        incoming(&serde_json::from_str(json).unwrap())
+        serde_json::from_str::<Incoming>(json).unwrap().0
     }
 
     #[test]
@@ -123,7 +144,7 @@ mod tests {
     }
 
     fn read_text(json: &str) -> String {
-        let map: BTreeMap<String, String> = serde_json::from_str(json).unwrap();
+        let map: std::collections::BTreeMap<String, String> = serde_json::from_str(json).unwrap();
         map["k"].clone()
     }
 

@@ -1,4 +1,4 @@
-use pipe_core::ErrorKind;
+use pipe_core::{ErrorKind, TraceContext};
 use pipe_http::{HttpClient, HttpConfig, ServerAddress};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -26,6 +26,60 @@ async fn a_request_arrives_as_it_was_made() {
     assert!(request.contains("\r\nuser-agent: pipe/"), "{request}");
     assert!(!request.contains("referer"), "{request}");
     assert!(request.ends_with("\r\n\r\n{\"a\":1}"), "{request}");
+}
+
+#[tokio::test]
+async fn a_request_by_segments_arrives_below_the_address() {
+    let (address, peer) = reply("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let prefixed: ServerAddress = format!("{address}/bao").parse().unwrap();
+    let client = client(&prefixed);
+    let mut request = client.request(http::Method::POST, ["v1", "a b"]).unwrap();
+    request.headers_mut().insert("x-vault-token", "t0ken".parse().unwrap());
+    request.set_query("a=b");
+    request.set_body(b"{}".to_vec().into());
+    assert_eq!(request.send().await.unwrap().status, 204);
+    drop(client);
+    let request = peer.await.unwrap();
+    assert!(request.starts_with("POST /bao/v1/a%20b?a=b HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nx-vault-token: t0ken\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{}"), "{request}");
+}
+
+/// Sends a request with these headers; returns what arrives, header by header.
+async fn arriving(headers: &[(&'static str, &str)]) -> Vec<String> {
+    let (address, peer) = reply("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let mut request = get(&address);
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    client(&address).send(request).await.unwrap();
+    peer.await.unwrap().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_trace_of_the_task_goes_along_in_a_span_of_its_own() {
+    let trace = TraceContext::new().with_state("a=1,b=2");
+    let request = trace.clone().scope(arriving(&[])).await;
+    let parent = request.iter().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();
+    let parent: TraceContext = parent.parse().unwrap();
+    assert_eq!(parent.trace_id(), trace.trace_id());
+    assert_ne!(parent.span_id(), trace.span_id());
+    assert!(request.contains(&"tracestate: a=1,b=2".to_owned()), "{request:?}");
+}
+
+#[tokio::test]
+async fn a_trace_that_the_caller_passes_on_himself_is_left_as_it_is() {
+    let theirs = TraceContext::new().to_string();
+    let ours = TraceContext::new().with_state("a=1");
+    let request = ours.scope(arriving(&[("traceparent", &theirs)])).await;
+    let trace: Vec<_> = request.iter().filter(|line| line.starts_with("trace")).collect();
+    assert_eq!(trace, [&format!("traceparent: {theirs}")]);
+}
+
+#[tokio::test]
+async fn outside_of_a_trace_none_is_begun() {
+    let request = arriving(&[]).await;
+    assert!(!request.iter().any(|line| line.starts_with("trace")), "{request:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,28 @@
+//! What is promised about cost, one file for each subject.
+
+mod cache;
+mod memory;
+mod stack;
+mod uncached;
+
+use pipe_core::{Result, SecretRef};
+
+use crate::{Report, Server};
+
+/// Measures everything.
+pub async fn all() -> Report {
+    let mut report = Report::new();
+    // First: memory that others have left behind would be used again, and not be counted.
+    memory::measure(&mut report).await;
+    let server = Server::start().await;
+    let server = server.as_ref().map_err(Clone::clone);
+    uncached::measure(&mut report, server.clone()).await;
+    cache::measure(&mut report, server).await;
+    stack::measure(&mut report).await;
+    report
+}
+
+/// So many secrets, each of another name.
+fn names(count: usize) -> Result<Vec<SecretRef>> {
+    (0..count).map(|number| SecretRef::new(format!("apps/{number}/db"))).collect()
+}
