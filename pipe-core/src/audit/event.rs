@@ -131,6 +131,21 @@ impl AuditEvent {
         Self { detail: Some(detail), ..self }
     }
 
+    /// As a line of bounded length can hold it, whatever the fields were set to.
+    pub(super) fn bounded(mut self) -> Self {
+        let epoch = SystemTime::UNIX_EPOCH;
+        self.time = self.time.clamp(epoch, epoch + LAST_SECOND);
+        self.action = one_line(self.action);
+        let Self { plugin, subject, reason, trace_id, span_id, requester, .. } = &mut self;
+        let of_requester = requester.as_mut().map(|requester| {
+            bound(&mut requester.issuer);
+            &mut requester.token_id
+        });
+        let texts = [plugin, subject, reason, trace_id, span_id].into_iter().chain(of_requester);
+        texts.flatten().for_each(bound);
+        self
+    }
+
     pub(super) fn with_count(self, count: u64) -> Self {
         Self { count: Some(count), ..self }
     }
@@ -177,6 +192,10 @@ fn microseconds(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
+fn bound(text: &mut String) {
+    *text = one_line(std::mem::take(text).into()).into_owned();
+}
+
 /// So that no line is longer than a reader can hold.
 fn short(text: &str) -> String {
     one_line(text.to_owned().into()).into_owned()
@@ -185,3 +204,6 @@ fn short(text: &str) -> String {
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_micros(*time))
 }
+
+/// The last second of the year 9999: later ones cannot be written down.
+const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);

@@ -14,7 +14,9 @@ use crate::wrap::Receipt;
 use crate::{Error, ErrorKind, Result, SecretValue};
 
 /// When lines are pressed onto the disk. What the process has written survives its own end in any
-/// case; this is about the end of the machine.
+/// case; this is about the end of the machine. Unless it is `Always`, a machine that loses its power
+/// can lose the last lines, and [`verify`](super::verify()) then says that the end is missing, which is
+/// true: keep the files, and begin a new log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fsync {
@@ -150,6 +152,10 @@ impl State {
         *state = fault;
     }
 
+    pub(super) fn has_fault(&self) -> bool {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(super) fn lose(&self, count: u64) {
         self.lost.fetch_add(count, Ordering::Relaxed);
         metrics::counter!("audit_events_lost_total").increment(count);
@@ -263,7 +269,7 @@ impl Drop for Waiting {
 
 impl AuditSink for JsonLines {
     fn record(&self, event: AuditEvent) -> Receipt {
-        let shared = Arc::clone(&self.0);
+        let (shared, event) = (Arc::clone(&self.0), event.bounded());
         match Arc::clone(&shared.room).try_acquire_owned() {
             Ok(room) => {
                 let answer = shared.send(Some(event), Some(room));

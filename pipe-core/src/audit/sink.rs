@@ -41,6 +41,7 @@ impl TracingSink {
 
 impl AuditSink for TracingSink {
     fn record(&self, event: AuditEvent) -> Receipt {
+        let event = event.bounded();
         let requester = event.requester.as_ref();
         tracing::info!(
             target: "pipe::audit",

@@ -288,3 +288,28 @@ async fn a_refused_token_is_on_record_with_its_reason() {
     assert!(text[0].contains(r#""outcome":"token_rejected","detail":"expired""#), "{}", text[0]);
     assert!(!text[0].contains("secret-token"));
 }
+
+/// The fields of an event are the program's to set.
+#[tokio::test]
+async fn no_event_can_break_the_log() {
+    let folder = Folder::new("odd");
+    let path = folder.log();
+    let log = open(&path);
+    let epoch = SystemTime::UNIX_EPOCH;
+    for time in [epoch - Duration::from_secs(1), epoch + Duration::from_secs(253_402_300_800)] {
+        let odd = AuditEvent { time, ..AuditEvent::new("odd", "success") };
+        log.record(odd).wait().await.unwrap();
+    }
+    let long = Some("s".repeat(70_000));
+    let odd = AuditEvent {
+        subject: long.clone(),
+        reason: long.clone(),
+        plugin: long,
+        action: "x".repeat(70_000).into(),
+        ..AuditEvent::new("odd", "success")
+    };
+    log.record(odd).wait().await.unwrap();
+    drop(log);
+    assert_eq!(verify(&path, None).unwrap().lines, 3);
+    record(&open(&path), 1).await;
+}

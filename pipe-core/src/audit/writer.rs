@@ -120,6 +120,9 @@ impl Writer {
     fn record(&mut self, batch: &mut Vec<Message>) {
         let lost = self.state.lost.load(Ordering::Relaxed);
         let gap = (lost > 0).then(|| AuditEvent::new("audit.gap", "lost").with_count(lost));
+        // Whether a fault has gone is known only by writing.
+        let is_untold = gap.is_none() && self.state.has_fault();
+        let gap = gap.or_else(|| is_untold.then(|| AuditEvent::new("audit.resumed", "success")));
         let events: Vec<_> =
             gap.iter().chain(batch.iter().filter_map(|message| message.event.as_ref())).collect();
         let written = self.append(&events).map_err(|error| self.fault(error));
@@ -193,7 +196,10 @@ impl Writer {
     fn rotate(&mut self) -> io::Result<()> {
         self.sync()?;
         let full = rotated(&self.path, self.first);
-        std::fs::rename(&self.path, &full)?;
+        // It is there already when an attempt before came no further than this.
+        if !full.exists() {
+            std::fs::rename(&self.path, &full)?;
+        }
         match File::options().read(true).write(true).create_new(true).open(&self.path) {
             Ok(file) => {
                 self.file = file;
@@ -209,11 +215,13 @@ impl Writer {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.unsynced = None;
-        match self.fsync {
-            Fsync::Never => Ok(()),
-            _ => self.file.sync_data().and_then(|()| self.head.sync_data()),
+        if self.fsync != Fsync::Never {
+            // Tried again after the interval, when it fails.
+            self.unsynced = Some(Instant::now());
+            self.file.sync_data().and_then(|()| self.head.sync_data())?;
         }
+        self.unsynced = None;
+        Ok(())
     }
 
     fn fault(&self, error: io::Error) -> Error {

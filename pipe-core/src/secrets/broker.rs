@@ -11,7 +11,7 @@ use super::{
     SecretSchema, SecretScope, SecretsPlugin,
 };
 use crate::clock::Clock;
-use crate::identity::TenantId;
+use crate::identity::{PrincipalKind, TenantId};
 use crate::{Error, ErrorKind, Namespace, Result, SecretName, SecurityContext, TokenFault};
 
 /// Where the secrets of an environment are in their store: `{ "namespace": "sales-prod" }` or
@@ -59,9 +59,10 @@ pub struct ResolvedSecret {
 /// ```
 ///
 /// The user of a private secret is never an argument: it is the caller, as a [`SecurityContext`]
-/// names them. Principals of two issuers, or of two tenants, may have the same id; a service that
-/// accepts several says which one's users have secrets here, with
-/// [`with_issuer`](Self::with_issuer) and [`with_tenant`](Self::with_tenant).
+/// names them. Principals of two issuers, of two tenants, or a person and a service, may have the
+/// same id; a service that accepts several says who has secrets here, with
+/// [`with_issuer`](Self::with_issuer), [`with_tenant`](Self::with_tenant) and
+/// [`with_kind`](Self::with_kind).
 #[derive(Clone, Debug)]
 pub struct SecretBroker {
     app: AppId,
@@ -69,6 +70,7 @@ pub struct SecretBroker {
     places: BTreeMap<Environment, SecretPlace>,
     issuer: Option<String>,
     tenant: Option<TenantId>,
+    kind: Option<PrincipalKind>,
     clock: Clock,
 }
 
@@ -91,7 +93,15 @@ impl SecretBroker {
                     .hint("give each environment its own namespace or prefix"));
             }
         }
-        Ok(Self { app, schema, places, issuer: None, tenant: None, clock: Clock::default() })
+        Ok(Self {
+            app,
+            schema,
+            places,
+            issuer: None,
+            tenant: None,
+            kind: None,
+            clock: Clock::default(),
+        })
     }
 
     /// Callers for whom another issuer vouches have no private secrets here.
@@ -104,6 +114,13 @@ impl SecretBroker {
     #[must_use]
     pub fn with_tenant(self, tenant: TenantId) -> Self {
         Self { tenant: Some(tenant), ..self }
+    }
+
+    /// Callers of another kind have no private secrets here: where an issuer lets services choose
+    /// their ids, one could be that of a person.
+    #[must_use]
+    pub fn with_kind(self, kind: PrincipalKind) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 
     /// Another clock, for tests.
@@ -300,6 +317,12 @@ impl SecretBroker {
         }
         if let Some(tenant) = &self.tenant {
             caller.require_tenant(tenant)?;
+        }
+        if self.kind.is_some_and(|kind| kind != caller.principal.kind) {
+            let message = "callers of this kind have no private secrets here";
+            return Err(Error::new(ErrorKind::PermissionDenied, message)
+                .with("principal", &caller.principal.id)
+                .hint("make the secret public, or let a caller of the other kind ask"));
         }
         Ok(caller)
     }

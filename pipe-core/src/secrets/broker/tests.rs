@@ -130,6 +130,20 @@ fn an_equal_id_of_another_issuer_or_tenant_is_somebody_else() {
 }
 
 #[test]
+fn a_service_with_the_id_of_a_person_can_be_kept_out() {
+    let broker = broker().with_kind(PrincipalKind::User);
+    let person = |kind| {
+        let mut caller = caller("alice");
+        caller.principal.kind = kind;
+        caller
+    };
+    let resolve = |kind| broker.resolve_for(&person(kind), "mail", Environment::Production);
+    assert!(resolve(PrincipalKind::User).is_ok());
+    let error = resolve(PrincipalKind::Service).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
 fn what_is_not_declared_names_what_is() {
     for key in ["DB", "", "../db"] {
         let error = broker().resolve(key, Environment::Production).unwrap_err();

@@ -46,9 +46,10 @@ pub(super) enum Use {
 impl<V> Entry<V> {
     pub(super) fn use_at(&self, now: Instant) -> Use {
         match () {
+            // First of all: no other time makes it usable again.
+            () if now >= self.usable_until => Use::Forget,
             () if now < self.refresh_at => Use::Serve,
             () if now < self.fresh_until => Use::ServeAndRefresh,
-            () if now >= self.usable_until => Use::Forget,
             // Who has waited for the outage once need not wait for it again.
             () if self.is_failing => Use::ServeAndRefresh,
             () => Use::Ask,

@@ -64,7 +64,9 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
     }
 
     pub(super) fn is_under_way(&self, key: &K) -> bool {
-        self.state().under_way.get(key).is_some_and(|flight| flight.call.upgrade().is_some())
+        // Its last share may be this one, which is not to be dropped under the lock.
+        let call = self.state().under_way.get(key).and_then(|flight| flight.call.upgrade());
+        call.is_some()
     }
 
     /// Those who wait for this call go on waiting, but nobody joins them any more, and their answer
@@ -115,12 +117,12 @@ impl<K: Eq + Hash, V: Clone> Drop for Ticket<'_, K, V> {
         // Outside of the lock: a call may do anything when it is dropped.
         self.call = None;
         let mut state = self.flights.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over = state
-            .under_way
-            .get(self.key)
-            .is_some_and(|flight| flight.number == self.number && flight.call.upgrade().is_none());
-        if is_over {
+        let ours = state.under_way.get(self.key).filter(|flight| flight.number == self.number);
+        let other_share = ours.map(|flight| flight.call.upgrade());
+        if let Some(None) = other_share {
             state.under_way.remove(self.key);
         }
+        drop(state);
+        drop(other_share);
     }
 }

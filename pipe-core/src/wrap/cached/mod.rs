@@ -20,7 +20,9 @@ use super::CachePolicy;
 use crate::identity::{ServiceAuthRequest, ServiceCredentials};
 use crate::pod::{EnvInjection, PodFragment, SecretMount};
 use crate::secrets::{ListQuery, Secret, SecretStream, SecretsCapabilities, WriteOutcome};
-use crate::{Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin, SecurityContext};
+use crate::{
+    Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin, SecurityContext,
+};
 
 /// Remembers answers for a while, and asks once for all who ask at the same time.
 ///
@@ -31,10 +33,11 @@ use crate::{Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin, Securi
 /// - An answer that is still asked for is renewed in the background before its time is over.
 /// - When the backend cannot be asked (`Unavailable`, `Timeout`, `RateLimited`), an answer is served
 ///   up to [`stale_if_error`](CachePolicy::stale_if_error) longer: a service survives an outage without a failed read.
-///   Any other error, a denial above all, ends an answer's time at once, wherever it comes up.
+///   Any other error of a read ends an answer's time at once, and so does a denial wherever it comes up.
 /// - Writes and deletes through this plugin, and the events of its watches, forget the answer before
 ///   their own caller learns of them. What other processes write is seen after `ttl` at the latest;
 ///   [`refresh`](Self::refresh) asks now.
+/// - What can no longer be served is wiped with one of the next reads, and all of it by `close`.
 /// - Reads of a version by its number go to the backend: they are rare, and a write elsewhere may
 ///   destroy them.
 ///
@@ -78,6 +81,15 @@ struct Inner<P> {
     secrets: Store<SecretRef, Option<Secret>>,
     tokens: Store<TokenKey, SecurityContext>,
     credentials: Store<ServiceAuthRequest, ServiceCredentials>,
+}
+
+impl<P> Inner<P> {
+    /// A denial that came up where nothing is remembered.
+    fn heed(&self, error: &Error, secret: &SecretRef) {
+        if error.kind() == ErrorKind::PermissionDenied {
+            self.secrets.forget(&current(secret));
+        }
+    }
 }
 
 impl<P> Cached<P> {
@@ -184,7 +196,8 @@ impl<P: SecretsPlugin> SecretsPlugin for Cached<P> {
 
     async fn get_secret(&self, secret: &SecretRef) -> Result<Option<Secret>> {
         if secret.version.is_some() {
-            return self.0.plugin.get_secret(secret).await;
+            let answer = self.0.plugin.get_secret(secret).await;
+            return answer.inspect_err(|error| self.0.heed(error, secret));
         }
         self.0.secrets.get(secret, || self.read(secret)).await
     }
@@ -212,13 +225,14 @@ impl<P: SecretsPlugin> SecretsPlugin for Cached<P> {
     }
 
     async fn watch_secret(&self, secret: &SecretRef) -> Result<SecretStream> {
-        let stream = self.0.plugin.watch_secret(secret).await?;
+        let stream = self.0.plugin.watch_secret(secret).await;
+        let stream = stream.inspect_err(|error| self.0.heed(error, secret))?;
         // Does not keep the plugin alive: the stream may outlive it.
         let (cache, secret) = (Arc::downgrade(&self.0), current(secret));
-        Ok(SecretStream::new(stream.inspect(move |event| {
-            if let (Ok(_), Some(cache)) = (event, cache.upgrade()) {
-                cache.secrets.forget(&secret);
-            }
+        Ok(SecretStream::new(stream.inspect(move |event| match (event, cache.upgrade()) {
+            (Ok(_), Some(cache)) => cache.secrets.forget(&secret),
+            (Err(error), Some(cache)) => cache.heed(error, &secret),
+            (_, None) => {}
         })))
     }
 }

@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::entry::{Answer, Entry, Kind, Times, Use};
 use super::flights::Flights;
 use crate::wrap::CachePolicy;
-use crate::{Result, in_current_context};
+use crate::{Error, Result, in_current_context};
 
 /// A call of the inner plugin.
 pub(super) type Fetch<V> = Pin<Box<dyn Future<Output = Result<V>> + Send>>;
@@ -154,21 +154,35 @@ impl<K: Clone + Eq + Hash, V: Answer> Shared<K, V> {
             Box::pin(in_current_context(fetch().in_current_span()))
         });
         let answer = ticket.wait().await;
+        if let Err(error) = &answer
+            && !self.outlives(error)
+        {
+            // Even when a later call has taken the place of this one.
+            self.kept.remove(key);
+        }
         ticket.land(|| match &answer {
             Ok(value) => match self.times.entry(value.clone()) {
                 Some(entry) => self.kept.insert(key.clone(), entry),
                 None => drop(self.kept.remove(key)),
             },
-            // Credentials live until they end, whatever becomes of the next ones.
-            Err(error) if error.kind().is_retryable() || self.kind == Kind::Credentials => {
-                if let Some(entry) = self.kept.get(key) {
-                    self.kept.insert(key.clone(), entry.failing_at(Instant::now()));
+            Err(_) => {
+                let now = Instant::now();
+                match self.kept.get(key) {
+                    Some(entry) if entry.is_usable_at(now) => {
+                        self.kept.insert(key.clone(), entry.failing_at(now));
+                    }
+                    _ => drop(self.kept.remove(key)),
                 }
             }
-            Err(_) => drop(self.kept.remove(key)),
         });
         self.sweep();
         answer
+    }
+
+    /// Whether what is kept may be served although the next answer is this error. Credentials live
+    /// until they end, whatever becomes of the next ones.
+    fn outlives(&self, error: &Error) -> bool {
+        error.kind().is_retryable() || self.kind == Kind::Credentials
     }
 
     /// Secrets do not stay in memory for longer than they can be served.

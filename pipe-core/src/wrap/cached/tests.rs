@@ -199,6 +199,76 @@ async fn an_outage_ends_with_the_next_answer() {
     assert_eq!(read(&cache, "a").await, "3");
 }
 
+/// A failed call must not make usable again what has ended.
+#[tokio::test(start_paused = true)]
+async fn what_is_past_its_time_is_not_served_after_a_failed_call_either() {
+    let failing = |kind| {
+        let mut plugin = Scripted::new(move |number| async move {
+            if number == 1 { value("bot") } else { failure(kind) }
+        });
+        plugin.lifetime = Duration::from_secs(10);
+        Cached::new(plugin, policy().with_ttl(Duration::from_secs(10)))
+    };
+    let (token, expect) = (BearerToken::new("x"), TokenExpectation::audience("api"));
+    let request = ServiceAuthRequest::new("bot", AuthMethod::OAuth2);
+    let (tokens, secrets) = (failing(ErrorKind::Unavailable), failing(ErrorKind::Unavailable));
+    let credentials = failing(ErrorKind::PermissionDenied);
+    tokens.validate_token(&token, &expect).await.unwrap();
+    secrets.get_secret(&at("a")).await.unwrap();
+    credentials.authenticate_service(&request).await.unwrap();
+    advance(Duration::from_secs(40)).await;
+    for _ in 0..3 {
+        assert!(tokens.validate_token(&token, &expect).await.is_err());
+        assert!(secrets.get_secret(&at("a")).await.is_err());
+        assert!(credentials.authenticate_service(&request).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_of_a_read_that_was_overtaken_counts() {
+    let plugin = Scripted::new(|number| async move {
+        match number {
+            1 => value("x"),
+            2 => {
+                sleep(Duration::from_secs(1)).await;
+                failure(ErrorKind::PermissionDenied)
+            }
+            _ => {
+                sleep(Duration::from_secs(2)).await;
+                failure(ErrorKind::Unavailable)
+            }
+        }
+    });
+    let cache = Cached::new(plugin, policy().with_stale_if_error(MINUTE * 60));
+    assert_eq!(read(&cache, "a").await, "x");
+    advance(MINUTE * 2).await;
+    let overtaken = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get_secret(&at("a")).await }
+    });
+    settle().await;
+    assert!(cache.refresh(&at("a")).await.is_err());
+    assert_eq!(overtaken.await.unwrap().unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(cache.get_secret(&at("a")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_of_a_watch_or_of_a_version_ends_an_answer_too() {
+    let plugin = || {
+        Scripted::new(|number| async move {
+            if number == 1 { value("x") } else { failure(ErrorKind::PermissionDenied) }
+        })
+    };
+    let cache = Cached::new(plugin(), policy());
+    assert_eq!(read(&cache, "a").await, "x");
+    assert!(cache.watch_secret(&at("a")).await.is_err());
+    assert!(cache.get_secret(&at("a")).await.is_err());
+    let cache = Cached::new(plugin(), policy());
+    assert_eq!(read(&cache, "a").await, "x");
+    assert!(cache.get_secret(&at("a").with_version(SecretVersion::new(1))).await.is_err());
+    assert!(cache.get_secret(&at("a")).await.is_err());
+}
+
 /// Nothing falls back to "allow".
 #[tokio::test(start_paused = true)]
 async fn a_denial_ends_an_answer_at_once_even_in_the_background() {
