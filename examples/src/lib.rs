@@ -1,5 +1,39 @@
 //! Small programs that show the family at work; see the binaries.
 
+use pipe_registry::Registry;
+use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
+use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The settings of the plugins in memory, which are for development: what they hold is gone with
+/// the program.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "InMemoryConfig")]
+#[non_exhaustive]
+pub struct InMemoryConfig {
+    /// The instance's name in errors, audit and metrics; `in-memory`.
+    pub name: String,
+}
+
+impl Default for InMemoryConfig {
+    fn default() -> Self {
+        Self { name: "in-memory".to_owned() }
+    }
+}
+
+/// A registry with all backends of the family, and with plugins in memory for development.
+#[must_use]
+pub fn registry() -> Registry {
+    Registry::new()
+        .with_secrets_kind::<OpenBaoConfig, _, _>("openbao", OpenBao::new)
+        .with_secrets_kind::<InMemoryConfig, _, _>("in-memory", |config| {
+            Ok(InMemorySecrets::new().named(config.name))
+        })
+        .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
+}
+
 /// The root README's snippets are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

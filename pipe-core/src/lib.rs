@@ -2,9 +2,11 @@
 
 mod ambient;
 pub mod audit;
+mod clock;
 mod error;
 mod hex;
 pub mod identity;
+mod inline;
 mod name;
 mod plugin;
 pub mod pod;
@@ -18,8 +20,10 @@ pub mod wrap;
 pub use self::ambient::{in_current_context, with_reason};
 pub use self::error::{Error, ErrorKind, Result, TokenFault};
 pub use self::identity::{IdentityPlugin, IdentityPluginExt, SecurityContext};
+pub use self::inline::without_inline_secrets;
 pub use self::name::{Namespace, SecretName};
 pub use self::plugin::{Health, HealthStatus, Plugin};
+pub use self::rotating::Rotating;
 pub use self::secret::{SecretData, SecretValue};
 pub use self::secret_source::{SecretReader, SecretSource};
 pub use self::secrets::{SecretRef, SecretsPlugin, SecretsPluginExt};

@@ -71,6 +71,12 @@ parsed_name! {
 }
 
 impl SecretName {
+    /// A name that was put together from parts that keep the rule.
+    pub(crate) fn from_checked(name: String) -> Self {
+        debug_assert!(Self::new(&name).is_ok(), "the parts keep the rule");
+        Self(name.into())
+    }
+
     /// The parts between the slashes.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
@@ -84,6 +90,7 @@ impl SecretName {
 }
 
 const PATH_LIMIT: usize = 512;
+const SEGMENT_LIMIT: usize = 128;
 
 fn check_path(what: &'static str, name: &str) -> Result<()> {
     let fault = |message: &'static str| {
@@ -106,6 +113,16 @@ fn check_path(what: &'static str, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The rule of one segment of a [`SecretName`], at most 128 bytes.
+pub(crate) fn check_segment(what: &'static str, name: &str) -> Result<()> {
+    if name.len() > SEGMENT_LIMIT || name.contains('/') {
+        return Err(Error::new(ErrorKind::InvalidArgument, "not a single short segment")
+            .with(what, format_args!("{name:?}"))
+            .hint("use 1 to 128 of A-Z a-z 0-9 . _ -"));
+    }
+    check_path(what, name)
 }
 
 /// The rule of identifiers that others choose: 1 to 256 bytes, not only white space, and nothing

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, de};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::inline;
+
 /// The methods of a visitor by which serde's own errors would repeat a value of another type.
 macro_rules! refuse_without_repeating {
     ($expected:literal) => {
@@ -124,9 +126,21 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// From text. Other types are refused without repeating what was found, because what was found
-/// is the secret.
+/// From text, unless [`without_inline_secrets`](crate::without_inline_secrets) refuses it. Other
+/// types are refused without repeating what was found, because what was found is the secret.
 impl<'de> Deserialize<'de> for SecretValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Hidden(value) = Hidden::deserialize(deserializer)?;
+        inline::check("no secret in the document itself")?;
+        Ok(value)
+    }
+}
+
+/// Text that is treated as a secret without being one on purpose: the name of a variable, say, in
+/// whose place the secret may have been put by mistake.
+pub(crate) struct Hidden(pub(crate) SecretValue);
+
+impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
         impl<'de> de::Visitor<'de> for Text {
@@ -146,7 +160,7 @@ impl<'de> Deserialize<'de> for SecretValue {
             }
         }
         // Not `deserialize_str`: a format would then name the value it found in its own error.
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(Text).map(Self)
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
-use crate::secret::refuse_without_repeating;
-use crate::{Error, ErrorKind, Result, SecretValue};
+use crate::secret::{Hidden, refuse_without_repeating};
+use crate::{Error, ErrorKind, Result, SecretValue, inline};
 
 /// Names where a secret is, so that a configuration need not contain it.
 ///
@@ -19,7 +19,8 @@ use crate::{Error, ErrorKind, Result, SecretValue};
 /// `{ file = "/var/run/secrets/token" }` or, for development, `{ value = "…" }`. A table of another
 /// form is refused without repeating what it holds. Whoever loads the document must keep to that:
 /// many parsers can show the faulty line next to their error, and that line may be the secret. Do
-/// not print such snippets, and turn them off where a parser adds them by itself.
+/// not print such snippets, and turn them off where a parser adds them by itself. Within
+/// [`without_inline_secrets`](crate::without_inline_secrets) the form for development is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretSource {
@@ -81,21 +82,51 @@ impl<'de> Deserialize<'de> for SecretSource {
                 let one = || de::Error::custom("expected exactly one of `env`, `file` or `value`");
                 // Keys, variables and paths are read as secrets too, for what stands in their
                 // place by mistake is often the secret.
-                let key: SecretValue = map.next_key()?.ok_or_else(one)?;
+                let Hidden(key) = map.next_key()?.ok_or_else(one)?;
                 let make = match key.expose() {
-                    b"value" => SecretSource::Value,
+                    b"value" => {
+                        inline::check("`env` or `file`")?;
+                        SecretSource::Value
+                    }
                     b"env" => |name| SecretSource::env(text(&name)),
                     b"file" => |path| SecretSource::file(text(&path)),
                     _ => return Err(one()),
                 };
-                let source = make(map.next_value()?);
-                match map.next_key::<SecretValue>()? {
+                let Hidden(value) = map.next_value()?;
+                let source = make(value);
+                match map.next_key::<Hidden>()? {
                     None => Ok(source),
                     Some(_) => Err(one()),
                 }
             }
         }
         deserializer.deserialize_any(Table)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for SecretSource {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretSource".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let form = |name: &str, what: &str| {
+            serde_json::json!({
+                "type": "object",
+                "properties": { name: { "type": "string", "description": what } },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        schemars::json_schema!({
+            "description": "Where a secret is.",
+            "oneOf": [
+                form("env", "The environment variable of this name."),
+                form("file", "The file at this path."),
+                form("value", "The secret itself, for development."),
+            ],
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use url::{Host, Url};
 /// `localhost`, which [`HttpClient`](crate::HttpClient) pins to these. There are no credentials,
 /// no query and no fragment in it, so it may be shown.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(into = "String"))]
 #[serde(try_from = "String")]
 pub struct ServerAddress(Url);
 

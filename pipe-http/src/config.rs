@@ -19,15 +19,18 @@ use crate::ProxyAddress;
 /// client_certificate = { file = "/etc/pipe/client.pem" }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct HttpConfig {
     /// How long to wait for a connection, TLS included; 5 seconds.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub connect_timeout: Duration,
     /// How long a whole exchange may take, from connecting to the last byte of the body; 30
     /// seconds.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub timeout: Duration,
     /// How many bytes of a body to accept; 8 MiB.
     pub max_body: usize,
@@ -112,6 +115,7 @@ impl Default for HttpConfig {
 /// In a document: `{ file = "/etc/pipe/ca.pem" }` or `{ pem = "-----BEGIN …" }`, and beside it
 /// `trust = "added"` when the platform's own authorities are to be trusted too.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(into = "CaDocument"))]
 #[serde(try_from = "CaDocument")]
 pub struct CaBundle {
     pub(crate) source: CaSource,
@@ -126,6 +130,7 @@ pub(crate) enum CaSource {
 
 /// What becomes of the platform's own authorities when others are configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum CaTrust {
@@ -168,10 +173,18 @@ impl fmt::Debug for CaBundle {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{ "required": ["pem"] }, { "required": ["file"] }]))
+)]
 #[serde(deny_unknown_fields)]
 struct CaDocument {
+    /// The PEM certificates themselves.
     pem: Option<String>,
+    /// A file of PEM certificates.
     file: Option<PathBuf>,
+    /// What becomes of the platform's own authorities.
     #[serde(default)]
     trust: CaTrust,
 }

@@ -13,6 +13,7 @@ use url::Url;
 /// User and password are optional and percent-encoded. `Display` and `Debug` leave them out, and
 /// no error repeats them.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(into = "String"))]
 #[serde(try_from = "String")]
 pub struct ProxyAddress(Url);
 

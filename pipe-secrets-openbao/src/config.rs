@@ -32,6 +32,7 @@ use serde::Deserialize;
 /// # assert_eq!(config.mount, "secret");
 /// ```
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpenBaoConfig {
@@ -199,7 +200,7 @@ impl OpenBaoConfig {
         // The faults of `http` do not depend on a sound address.
         let checkable = address.or_else(|| "https://localhost".parse().ok());
         let http = checkable
-            .and_then(|address| faults.keep("http", HttpClient::new(&self.http, &address)));
+            .and_then(|address| faults.keep_all(HTTP, HttpClient::new(&self.http, &address)));
         let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
         let namespace = trimmed
             .filter(|text| !text.is_empty())
@@ -240,6 +241,7 @@ pub(crate) struct Checked {
 
 /// How we log in.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "method", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Auth {
@@ -274,6 +276,7 @@ impl Auth {
 
 /// A login with a token that somebody else made.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenAuth {
@@ -283,6 +286,7 @@ pub struct TokenAuth {
 
 /// A login with a Kubernetes service-account token, which is read anew for every login.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KubernetesAuth {
@@ -345,6 +349,7 @@ impl From<KubernetesAuth> for Auth {
 
 /// A login with AppRole. Both ids are read anew for every login.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AppRoleAuth {
@@ -381,6 +386,17 @@ impl From<AppRoleAuth> for Auth {
     }
 }
 
+/// The settings of `http` that can be wrong.
+const HTTP: &[&str] = &[
+    "http.connect_timeout",
+    "http.timeout",
+    "http.max_body",
+    "http.ca",
+    "http.client_certificate",
+    "http.proxy",
+    "http.user_agent",
+];
+
 /// Collects what is wrong, so that all of it can be said at once.
 #[derive(Default)]
 struct Faults(Vec<(&'static str, String)>);
@@ -390,8 +406,26 @@ impl Faults {
         self.0.push((setting, fault.into()));
     }
 
+    /// Without the error's context, which has the refused value in it.
     fn keep<T>(&mut self, setting: &'static str, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.add(setting, error.to_string())).ok()
+        let fault = |error: Error| format!("{}; {}", error.message(), error.hint_text());
+        result.map_err(|error| self.add(setting, fault(error))).ok()
+    }
+
+    /// Each fault that names one of these settings by the last part of its name.
+    fn keep_all<T>(&mut self, settings: &[&'static str], result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        if error.contexts().len() == 0 {
+            self.add("http", error.message());
+        }
+        for (name, fault) in error.contexts() {
+            let full = settings.iter().find(|full| full.rsplit('.').next() == Some(name));
+            self.add(full.unwrap_or(&name), fault);
+        }
+        None
     }
 
     fn into_error(self) -> Error {
@@ -485,11 +519,20 @@ mod tests {
                 .with_name("")
                 .with_namespace("a//b")
                 .with_mount("../sys")
-                .with_page_size(0);
+                .with_page_size(0)
+                .with_http(HttpConfig::new().with_max_body(0).with_ca(CaBundle::pem("")));
         let Err(error) = config.check() else { panic!("the settings are wrong") };
-        for setting in
-            ["name", "address", "namespace", "mount", "page_size", "auth.role", "auth.mount"]
-        {
+        for setting in [
+            "name",
+            "address",
+            "namespace",
+            "mount",
+            "page_size",
+            "auth.role",
+            "auth.mount",
+            "http.max_body",
+            "http.ca",
+        ] {
             assert!(error.context(setting).is_some(), "{setting} is missing in {error}");
         }
     }

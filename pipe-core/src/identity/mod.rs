@@ -18,6 +18,8 @@ pub use self::context::{
 pub use self::credentials::{AuthMethod, Credential, ServiceAuthRequest, ServiceCredentials};
 pub use self::ext::IdentityPluginExt;
 pub use self::jwt::{JwtRequest, RESERVED_CLAIMS, SignedJwt};
+pub use self::policy::{Grant, Permission, RolePolicy, RoleResolver};
+pub use self::signed_context::{ContextKey, ContextSigner, ContextVerifier};
 pub use self::token::{BearerToken, DpopProof, TokenExpectation};
 use crate::{Plugin, Result};
 

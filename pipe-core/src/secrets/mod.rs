@@ -4,7 +4,9 @@ mod artifact;
 mod broker;
 mod capabilities;
 mod ext;
+mod network;
 mod reference;
+mod schema;
 mod stored;
 mod watch;
 
@@ -12,9 +14,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::artifact::{AppId, ArtifactPath, SecretId};
+pub use self::broker::{ResolvedSecret, SecretBroker, SecretPlace};
 pub use self::capabilities::SecretsCapabilities;
 pub use self::ext::SecretsPluginExt;
+pub use self::network::{Fqdn, NetworkAccess, Outbound, OutboundHost};
 pub use self::reference::{ListQuery, SecretRef};
+pub use self::schema::{Environment, LogicalKey, SecretDeclaration, SecretSchema, SecretScope};
 pub use self::stored::{Change, Secret, SecretVersion, WriteOutcome};
 pub use self::watch::{SecretEvent, SecretStream};
 use crate::pod::{EnvInjection, PodFragment, SecretMount};

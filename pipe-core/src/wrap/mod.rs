@@ -62,6 +62,7 @@ mod tests;
 mod timeout;
 
 pub use self::cached::Cached;
+pub use self::fallback::{Fallback, FallbackPolicy};
 pub use self::metrics::Metrics;
 pub use self::observed::Observed;
 pub use self::observer::{Answered, Call, Observer, Outcome, Receipt, Subject};

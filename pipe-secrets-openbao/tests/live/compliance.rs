@@ -21,8 +21,6 @@ mod wrapped {
     use pipe_secrets_openbao::OpenBao;
     use pipe_testkit::wrapped::{Stack, stack};
 
-    use super::*;
-
     async fn by_token() -> Option<(Stack<OpenBao>, ())> {
         super::by_token().await.map(|(plugin, guard)| (stack(plugin), guard))
     }
