@@ -1,4 +1,4 @@
-//! Keeps the family honest: what it costs, and whether it holds under load and faults.
+#![doc = include_str!("../README.md")]
 
 mod fault;
 mod figure;
