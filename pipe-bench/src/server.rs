@@ -70,14 +70,16 @@ impl Server {
         // Free again when it is dropped, and not given to anybody else so soon.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let token = format!("{:032x}", fastrand::u128(..));
-        let process = Command::new(binary()?)
+        let binary = binary()?;
+        let process = Command::new(&binary)
             .args(["server", "-dev", "-dev-no-store-token"])
             .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
             .arg(format!("-dev-root-token-id={token}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn()
+            .map_err(|error| Fault::new(format!("cannot start {}: {error}", binary.display())))?;
         let address = format!("http://127.0.0.1:{port}");
         Ok(Self { address, token, _process: Some(Process(process)) })
     }

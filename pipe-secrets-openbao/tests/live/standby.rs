@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use pipe_core::secrets::Change;
+use pipe_core::wrap::Retry;
 use pipe_core::{SecretData, SecretRef, SecretsPlugin};
 use serde_json::json;
 
@@ -16,7 +17,8 @@ async fn our_own_writes_are_seen_on_a_standby() {
     let Some(standby) = Server::standby_of(&leader).await else { return };
     let namespace = namespace(leader.admin()).await;
     let made = leader.admin().token(&namespace, &["bot"], "10m", json!({})).await;
-    let plugin = plugin(config(standby.address(), &namespace, token(made)));
+    // A standby sets its engine up anew as it catches up, and says so: nothing to do with our writes.
+    let plugin = Retry::new(plugin(config(standby.address(), &namespace, token(made))));
     // The standby may not have heard of the namespace and the token yet.
     let absent = SecretRef::new("absent").unwrap();
     let heard = async {
