@@ -139,10 +139,10 @@ pub struct CachePolicy {
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub stale_if_error: Duration,
-    /// How many answers are kept at most; 10,000.
+    /// How many answers of a kind are kept at most; 10,000.
     pub max_entries: usize,
     /// How many bytes the kept answers may have, their values and an allowance for the rest; 64
-    /// MiB.
+    /// MiB. Secrets, checked tokens and credentials are counted each by themselves.
     pub max_bytes: usize,
 }
 
