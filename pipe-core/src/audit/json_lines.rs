@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -133,32 +132,44 @@ impl Drop for Shared {
     }
 }
 
-/// What the writer tells.
+/// What is not on record, and why.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct State(Mutex<Losses>);
+
+#[derive(Clone, Default)]
+pub(super) struct Losses {
     /// Events that are not on record, since the last line that says so.
-    pub(super) lost: AtomicU64,
-    fault: Mutex<Option<Error>>,
+    pub(super) lost: u64,
+    pub(super) fault: Option<Error>,
 }
 
 impl State {
-    pub(super) fn set_fault(&self, fault: Option<Error>) {
-        let mut state = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*state, &fault) {
-            (None, Some(error)) => tracing::error!(%error, "audit events are lost"),
-            (Some(_), None) => tracing::info!("audit events are recorded again"),
-            _ => {}
-        }
-        *state = fault;
+    pub(super) fn get(&self) -> Losses {
+        self.lock().clone()
     }
 
-    pub(super) fn has_fault(&self) -> bool {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    pub(super) fn lose(&self, count: u64) {
-        self.lost.fetch_add(count, Ordering::Relaxed);
+    /// So many events are lost because of this; none, when it only threatens to happen.
+    pub(super) fn lose(&self, count: u64, fault: Error) {
         metrics::counter!("audit_events_lost_total").increment(count);
+        let mut losses = self.lock();
+        if losses.fault.is_none() {
+            tracing::error!(error = %fault, "audit events are lost");
+        }
+        losses.lost += count;
+        losses.fault = Some(fault);
+    }
+
+    /// A line is written that tells of so many; more may have been lost meanwhile.
+    pub(super) fn told(&self, count: u64) {
+        let mut losses = self.lock();
+        losses.lost -= count;
+        if losses.lost == 0 && losses.fault.take().is_some() {
+            tracing::info!("audit events are recorded again");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Losses> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,10 +221,10 @@ impl JsonLines {
 impl Shared {
     fn send(&self, event: Option<AuditEvent>, room: Option<OwnedSemaphorePermit>) -> Receiver {
         let (recorded, receiver) = oneshot::channel();
+        let events = u64::from(event.is_some());
         let message = Message { event, recorded, _room: room };
         if self.queue.as_ref().is_none_or(|queue| queue.send(message).is_err()) {
-            self.state.lose(1);
-            self.state.set_fault(Some(self.fault("the writer of the audit log has ended")));
+            self.state.lose(events, self.fault("the writer of the audit log has ended"));
         }
         receiver
     }
@@ -260,9 +271,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if self.event.is_some() {
             let state = &self.shared.state;
-            state.lose(1);
             let fault = self.shared.fault("too many events wait for the audit log");
-            state.set_fault(Some(fault.hint("raise `queue`, or find out why the disk is slow")));
+            state.lose(1, fault.hint("raise `queue`, or find out why the disk is slow"));
         }
     }
 }
@@ -280,7 +290,7 @@ impl AuditSink for JsonLines {
     }
 
     fn fault(&self) -> Option<Error> {
-        self.0.state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.state.get().fault
     }
 
     fn probe(&self) -> Receipt {

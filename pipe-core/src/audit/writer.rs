@@ -4,12 +4,11 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::chain::{Checkpoint, Digests};
-use super::json_lines::{Message, State};
+use super::json_lines::{Losses, Message, State};
 use super::verify::{Walk, files, head_of, read_head, rotated};
 use super::{AuditEvent, Fsync, JsonLinesConfig, Tampered, Tampering};
 use crate::{Error, ErrorKind, Result};
@@ -110,7 +109,7 @@ impl Writer {
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = self.sync() {
-                    self.state.set_fault(Some(self.fault(error)));
+                    self.state.lose(0, self.fault(error));
                 }
                 Some(None)
             }
@@ -118,23 +117,21 @@ impl Writer {
     }
 
     fn record(&mut self, batch: &mut Vec<Message>) {
-        let lost = self.state.lost.load(Ordering::Relaxed);
+        let Losses { lost, fault } = self.state.get();
         let gap = (lost > 0).then(|| AuditEvent::new("audit.gap", "lost").with_count(lost));
         // Whether a fault has gone is known only by writing.
-        let is_untold = gap.is_none() && self.state.has_fault();
+        let is_untold = gap.is_none() && fault.is_some();
         let gap = gap.or_else(|| is_untold.then(|| AuditEvent::new("audit.resumed", "success")));
         let events: Vec<_> =
             gap.iter().chain(batch.iter().filter_map(|message| message.event.as_ref())).collect();
         let written = self.append(&events).map_err(|error| self.fault(error));
         match &written {
             Ok(()) => {
-                self.state.lost.fetch_sub(lost, Ordering::Relaxed);
-                self.state.set_fault(None);
+                self.state.told(lost);
             }
             Err(error) => {
                 let events = batch.iter().filter(|message| message.event.is_some()).count();
-                self.state.lose(events as u64);
-                self.state.set_fault(Some(error.clone()));
+                self.state.lose(events as u64, error.clone());
             }
         }
         for message in batch.drain(..) {
