@@ -230,8 +230,8 @@ impl Shared {
     }
 
     fn ask(self: &Arc<Self>) -> Receipt {
-        let (shared, answer) = (Arc::clone(self), self.send(None, None));
-        Receipt::when(async move { shared.wait(answer).await })
+        // It takes room as an event does: questions must not pile up in front of a disk that hangs.
+        Receipt::when(Waiting { shared: Arc::clone(self), event: None }.send())
     }
 
     async fn wait(&self, answer: Receiver) -> Result<()> {
@@ -251,7 +251,8 @@ impl Shared {
 
 type Receiver = oneshot::Receiver<Result<()>>;
 
-/// An event that found no room in the queue. Unless it is sent, it is lost, and counted.
+/// An event, or a question, that waits for room in the queue. An event that is not sent is lost, and
+/// counted.
 struct Waiting {
     shared: Arc<Shared>,
     event: Option<AuditEvent>,
@@ -301,5 +302,23 @@ impl AuditSink for JsonLines {
 impl fmt::Debug for JsonLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLines").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_waits_for_room_as_an_event_does() {
+        let path = std::env::temp_dir().join(format!("pipe-audit-room-{}", std::process::id()));
+        let lines = JsonLines::open(JsonLinesConfig::new(&path).with_queue(1)).unwrap();
+        let taken = Arc::clone(&lines.0.room).try_acquire_owned().unwrap();
+        let error = lines.probe().wait().await.unwrap_err();
+        assert_eq!(error.message(), "too many events wait for the audit log");
+        assert_eq!(lines.0.state.get().lost, 0, "a question is no event");
+        drop((taken, lines));
+        std::fs::remove_file(super::super::verify::head_of(&path)).unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -106,7 +106,7 @@ pub enum Answered<'a> {
     Caller(&'a SecurityContext),
 }
 
-/// Says when a record is kept, or that it is not.
+/// Says when a record is kept, or that it is not. The call waits for it: whoever makes one bounds it.
 #[must_use = "dropping a receipt means not to care whether the record was kept"]
 pub struct Receipt(Kept);
 
