@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::model::SecretVolumeSource;
+use crate::hex::hex;
 use crate::secrets::SecretRef;
 
 /// The name of the Kubernetes Secret that carries `secret` to a pod.
@@ -83,7 +84,7 @@ fn readable(segment: &str) -> String {
 
 fn digest(text: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(text).into();
-    digest.iter().take(DIGEST_LENGTH / 2).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..DIGEST_LENGTH / 2])
 }
 
 /// Whether a name could be one that was made here.
