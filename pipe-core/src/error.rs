@@ -105,79 +105,72 @@ impl ErrorKind {
 }
 
 /// Why a presented token was refused. For logs and tests, never for the presenter.
+///
+/// Where several reasons hold, parsing comes first, then algorithm and key, then the signature, then
+/// the claims: nothing about them is told before the signature is known to be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenFault {
     /// The signature algorithm is not allowed for this issuer and key (RFC 8725 3.1).
-    AlgorithmNotAllowed,
-    /// `aud` names somebody else.
-    AudienceMismatch,
-    /// The token is bound to another certificate or key (`cnf`).
-    BindingMismatch,
-    /// A claim has the wrong type or an impossible value.
-    ClaimInvalid,
-    /// A required claim is absent.
-    ClaimMissing,
-    /// `crit` names an extension that we do not process.
-    CriticalHeader,
+    AlgorithmRefused,
+    /// The signature does not verify.
+    BadSignature,
     /// `exp` has passed.
     Expired,
-    /// The issuer says that the token is not active.
+    /// The issuer says that the token is not active: it was revoked, or its session ended.
     Inactive,
     /// `iat` lies in the future.
     IssuedInFuture,
-    /// `iss` is not an issuer that we trust.
-    IssuerMismatch,
-    /// No trusted key has this `kid`.
-    KeyUnknown,
     /// The token lives longer than we accept.
     LifetimeTooLong,
-    /// This is not a token of the expected form.
+    /// This is not a token of the expected form: it is too large, cannot be parsed, or a claim has
+    /// the wrong type or an impossible value.
     Malformed,
+    /// A required claim is absent.
+    MissingClaim,
+    /// The token is bound to a certificate or key (`cnf`), and the proof is absent or another's.
+    NotBound,
     /// `nbf` has not come yet.
     NotYetValid,
-    /// The token is bound to a certificate or key, and no proof came with it.
-    ProofMissing,
     /// The token may be used once, and was used before.
     Replayed,
-    /// The token was revoked, or its session ended.
-    Revoked,
-    /// The signature does not verify.
-    SignatureInvalid,
     /// The token belongs to another tenant.
     TenantMismatch,
-    /// The token is larger than we are willing to look at.
-    TooLarge,
+    /// No trusted key has this `kid`, or several have it.
+    UnknownKey,
+    /// The token uses something that we do not process: a critical extension, encryption,
+    /// compression.
+    Unsupported,
+    /// `aud` names somebody else.
+    WrongAudience,
+    /// `iss` is not an issuer that we trust.
+    WrongIssuer,
     /// `typ` says that this is another kind of token.
-    TypeMismatch,
+    WrongType,
 }
 
 impl TokenFault {
-    /// A stable name, as used in logs and metrics.
+    /// A stable code, as used in logs and metrics.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
-            Self::AlgorithmNotAllowed => "alg_not_allowed",
-            Self::AudienceMismatch => "audience_mismatch",
-            Self::BindingMismatch => "binding_mismatch",
-            Self::ClaimInvalid => "claim_invalid",
-            Self::ClaimMissing => "claim_missing",
-            Self::CriticalHeader => "crit_unsupported",
+            Self::AlgorithmRefused => "algorithm_refused",
+            Self::BadSignature => "bad_signature",
             Self::Expired => "expired",
             Self::Inactive => "inactive",
             Self::IssuedInFuture => "issued_in_future",
-            Self::IssuerMismatch => "issuer_mismatch",
-            Self::KeyUnknown => "key_unknown",
             Self::LifetimeTooLong => "lifetime_too_long",
             Self::Malformed => "malformed",
+            Self::MissingClaim => "missing_claim",
+            Self::NotBound => "not_bound",
             Self::NotYetValid => "not_yet_valid",
-            Self::ProofMissing => "proof_missing",
             Self::Replayed => "replayed",
-            Self::Revoked => "revoked",
-            Self::SignatureInvalid => "signature_invalid",
             Self::TenantMismatch => "tenant_mismatch",
-            Self::TooLarge => "too_large",
-            Self::TypeMismatch => "type_mismatch",
+            Self::UnknownKey => "unknown_key",
+            Self::Unsupported => "unsupported",
+            Self::WrongAudience => "wrong_audience",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongType => "wrong_type",
         }
     }
 }
@@ -452,7 +445,7 @@ mod tests {
     /// REQ 004-74.5
     #[test]
     fn the_reason_of_a_refused_token_is_not_public() {
-        let messages: Vec<_> = [TokenFault::Expired, TokenFault::SignatureInvalid]
+        let messages: Vec<_> = [TokenFault::Expired, TokenFault::BadSignature]
             .map(|fault| Error::new(ErrorKind::TokenRejected(fault), "x").public_message())
             .into();
         assert_eq!(messages, ["invalid token", "invalid token"]);

@@ -18,6 +18,7 @@ mod trace;
 pub mod wrap;
 
 pub use self::ambient::{in_current_context, with_reason};
+pub use self::clock::Clock;
 pub use self::error::{Error, ErrorKind, Result, TokenFault};
 pub use self::identity::{IdentityPlugin, IdentityPluginExt, SecurityContext};
 pub use self::inline::without_inline_secrets;

@@ -115,7 +115,7 @@ fn parse_origin(origin: &str) -> Option<Origin> {
 
 fn proof(parts: &Parts, origin: &Origin) -> Result<DpopProof> {
     let proof = one(&parts.headers, &DPOP)?.ok_or_else(|| {
-        let kind = ErrorKind::TokenRejected(TokenFault::ProofMissing);
+        let kind = ErrorKind::TokenRejected(TokenFault::NotBound);
         Error::new(kind, "the request has no proof of possession")
     })?;
     let uri = format!("{}{}", origin.0, parts.uri.path());

@@ -313,7 +313,7 @@ impl SecretBroker {
         })?;
         if self.issuer.as_ref().is_some_and(|issuer| *issuer != caller.issuer) {
             let message = "the caller is another issuer's, who has no private secrets here";
-            return Err(refused(TokenFault::IssuerMismatch, message));
+            return Err(refused(TokenFault::WrongIssuer, message));
         }
         if let Some(tenant) = &self.tenant {
             caller.require_tenant(tenant)?;

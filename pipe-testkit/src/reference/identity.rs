@@ -127,7 +127,7 @@ impl InMemoryIdentity {
                 .hint("say for whom the token has to be meant"));
         }
         if token.expose().len() > LARGEST_TOKEN {
-            return Err(refused(TokenFault::TooLarge));
+            return Err(refused(TokenFault::Malformed));
         }
         let malformed = || refused(TokenFault::Malformed);
         let text = token.expose_str().ok_or_else(malformed)?;
@@ -135,12 +135,10 @@ impl InMemoryIdentity {
         let (header, payload) = signed.split_once('.').ok_or_else(malformed)?;
         // Only the one header that we write: there is nothing to choose, and nothing to confuse.
         if header != URL_SAFE_NO_PAD.encode(HEADER) {
-            return Err(refused(TokenFault::AlgorithmNotAllowed));
+            return Err(refused(TokenFault::AlgorithmRefused));
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
-        self.mac(signed)
-            .verify_slice(&signature)
-            .map_err(|_| refused(TokenFault::SignatureInvalid))?;
+        self.mac(signed).verify_slice(&signature).map_err(|_| refused(TokenFault::BadSignature))?;
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| malformed())?;
         let claims: Map<String, Value> =
             serde_json::from_slice(&payload).map_err(|_| malformed())?;
@@ -160,17 +158,17 @@ impl InMemoryIdentity {
             let values = claims.get(claim).and_then(Value::as_array).map(Vec::as_slice);
             values.unwrap_or_default().iter().filter_map(Value::as_str)
         };
-        let missing = || refused(TokenFault::ClaimMissing);
-        let invalid = |_| refused(TokenFault::ClaimInvalid);
+        let missing = || refused(TokenFault::MissingClaim);
+        let invalid = |_| refused(TokenFault::Malformed);
         let (issued, expires) = time("iat").zip(time("exp")).ok_or_else(missing)?;
         if (self.clock)() >= expires {
             return Err(refused(TokenFault::Expired));
         }
         if text("iss") != Some(self.issuer().as_str()) {
-            return Err(refused(TokenFault::IssuerMismatch));
+            return Err(refused(TokenFault::WrongIssuer));
         }
         if !list("aud").any(|audience| expect.audiences.iter().any(|wanted| wanted == audience)) {
-            return Err(refused(TokenFault::AudienceMismatch));
+            return Err(refused(TokenFault::WrongAudience));
         }
         let subject = PrincipalId::new(text("sub").ok_or_else(missing)?).map_err(invalid)?;
         let roles: Result<Vec<_>> = list("roles").map(Role::new).collect();
@@ -193,7 +191,7 @@ impl InMemoryIdentity {
             return Err(refused(TokenFault::Expired));
         }
         if context.issuer != self.issuer() {
-            return Err(refused(TokenFault::IssuerMismatch));
+            return Err(refused(TokenFault::WrongIssuer));
         }
         if let Some(tenant) = &request.tenant {
             context.require_tenant(tenant)?;

@@ -186,23 +186,23 @@ impl IdentityPlugin for Defective {
                 seen.push(SignedJwt::new(token.clone(), "", SystemTime::now()));
                 checked
             }
-            ("a_token_for_somebody_else_is_refused", Some(TokenFault::AudienceMismatch))
+            ("a_token_for_somebody_else_is_refused", Some(TokenFault::WrongAudience))
                 if expect.audiences == ["PIPE-TESTKIT"] =>
             {
                 Ok(self.accept())
             }
             ("one_matching_audience_is_enough", None) if expect.audiences.len() > 1 => {
-                Err(Error::new(ErrorKind::TokenRejected(TokenFault::AudienceMismatch), "x"))
+                Err(Error::new(ErrorKind::TokenRejected(TokenFault::WrongAudience), "x"))
             }
             ("an_expectation_without_audience_is_refused", None) if expect.audiences.is_empty() => {
                 Ok(self.accept())
             }
-            ("a_tampered_payload_is_refused", Some(TokenFault::SignatureInvalid))
+            ("a_tampered_payload_is_refused", Some(TokenFault::BadSignature))
                 if decoded.contains("\"admin\"") =>
             {
                 Ok(self.accept())
             }
-            ("a_tampered_signature_is_refused", Some(TokenFault::SignatureInvalid))
+            ("a_tampered_signature_is_refused", Some(TokenFault::BadSignature))
                 if real && !decoded.contains("admin") && text.ends_with("AAAA") =>
             {
                 Ok(self.accept())
@@ -213,7 +213,7 @@ impl IdentityPlugin for Defective {
             ("garbage_is_refused", Some(_)) if text == "null" => {
                 Err(Error::new(ErrorKind::Unexpected, "cannot parse"))
             }
-            ("a_huge_token_is_refused", Some(TokenFault::TooLarge)) if text.starts_with('.') => {
+            ("a_huge_token_is_refused", Some(TokenFault::Malformed)) if text.starts_with('.') => {
                 Err(Error::new(ErrorKind::Unexpected, "out of memory"))
             }
             ("a_token_of_another_tenant_is_refused", None) => {
@@ -270,7 +270,7 @@ impl IdentityPlugin for Defective {
                 });
             }
             "an_expired_context_is_refused" => TokenFault::Expired,
-            "a_context_of_another_issuer_is_refused" => TokenFault::IssuerMismatch,
+            "a_context_of_another_issuer_is_refused" => TokenFault::WrongIssuer,
             "a_context_of_another_tenant_is_refused" => TokenFault::TenantMismatch,
             _ => return resolved,
         };

@@ -128,29 +128,23 @@ fn a_token_that_was_changed_anywhere_is_refused() {
     let parts: Vec<_> = token.split('.').collect();
     let claims = wire::encode(claims().to_string().replace("data_reader", "admin"));
     let swapped = format!("{}.{claims}.{}", parts[0], parts[2]);
-    assert_eq!(fault(&verifier(), swapped), TokenFault::SignatureInvalid);
+    assert_eq!(fault(&verifier(), swapped), TokenFault::BadSignature);
     let cut = &token[..token.len() - 7];
-    assert_eq!(fault(&verifier(), cut), TokenFault::SignatureInvalid);
+    assert_eq!(fault(&verifier(), cut), TokenFault::BadSignature);
     let unsigned = format!("{}.{}.", parts[0], parts[1]);
-    assert_eq!(fault(&verifier(), unsigned), TokenFault::SignatureInvalid);
+    assert_eq!(fault(&verifier(), unsigned), TokenFault::BadSignature);
 }
 
 #[test]
 fn a_header_of_another_kind_is_refused_though_it_is_signed() {
     let claims = claims().to_string();
     for (header, expected) in [
-        (r#"{"alg":"none","kid":"one","typ":"pipe-context+jwt"}"#, TokenFault::AlgorithmNotAllowed),
-        (
-            r#"{"alg":"hs256","kid":"one","typ":"pipe-context+jwt"}"#,
-            TokenFault::AlgorithmNotAllowed,
-        ),
-        (
-            r#"{"alg":"HS512","kid":"one","typ":"pipe-context+jwt"}"#,
-            TokenFault::AlgorithmNotAllowed,
-        ),
-        (r#"{"alg":"HS256","kid":"one","typ":"JWT"}"#, TokenFault::TypeMismatch),
-        (r#"{"alg":"HS256","kid":"one","typ":"at+jwt"}"#, TokenFault::TypeMismatch),
-        (r#"{"alg":"HS256","kid":"two","typ":"pipe-context+jwt"}"#, TokenFault::KeyUnknown),
+        (r#"{"alg":"none","kid":"one","typ":"pipe-context+jwt"}"#, TokenFault::AlgorithmRefused),
+        (r#"{"alg":"hs256","kid":"one","typ":"pipe-context+jwt"}"#, TokenFault::AlgorithmRefused),
+        (r#"{"alg":"HS512","kid":"one","typ":"pipe-context+jwt"}"#, TokenFault::AlgorithmRefused),
+        (r#"{"alg":"HS256","kid":"one","typ":"JWT"}"#, TokenFault::WrongType),
+        (r#"{"alg":"HS256","kid":"one","typ":"at+jwt"}"#, TokenFault::WrongType),
+        (r#"{"alg":"HS256","kid":"two","typ":"pipe-context+jwt"}"#, TokenFault::UnknownKey),
         (r#"{"alg":"HS256","typ":"pipe-context+jwt"}"#, TokenFault::Malformed),
         (r#"{"alg":"HS256","kid":"one"}"#, TokenFault::Malformed),
         (
@@ -163,11 +157,11 @@ fn a_header_of_another_kind_is_refused_though_it_is_signed() {
         ),
         (
             r#"{"alg":"HS256","kid":"one","typ":"pipe-context+jwt","crit":[]}"#,
-            TokenFault::CriticalHeader,
+            TokenFault::Unsupported,
         ),
         (
             r#"{"alg":"HS256","kid":"one","typ":"pipe-context+jwt","crit":null}"#,
-            TokenFault::CriticalHeader,
+            TokenFault::Unsupported,
         ),
         (r#"{"alg":["HS256"],"kid":"one","typ":"pipe-context+jwt"}"#, TokenFault::Malformed),
         (r#"{"alg":"HS256","kid":"one","typ":"pipe-context+jwt"}{}"#, TokenFault::Malformed),
@@ -212,33 +206,33 @@ fn a_token_has_one_spelling() {
 #[test]
 fn every_claim_is_held_to_its_rule() {
     for (pointer, value, expected) in [
-        ("/aud", json!("mail"), TokenFault::AudienceMismatch),
-        ("/aud", json!("Billing"), TokenFault::AudienceMismatch),
-        ("/aud", json!(["billing"]), TokenFault::ClaimInvalid),
-        ("/aud", json!(null), TokenFault::ClaimMissing),
-        ("/iss", json!(null), TokenFault::ClaimMissing),
-        ("/jti", json!(""), TokenFault::ClaimMissing),
-        ("/jti", json!(null), TokenFault::ClaimMissing),
+        ("/aud", json!("mail"), TokenFault::WrongAudience),
+        ("/aud", json!("Billing"), TokenFault::WrongAudience),
+        ("/aud", json!(["billing"]), TokenFault::Malformed),
+        ("/aud", json!(null), TokenFault::MissingClaim),
+        ("/iss", json!(null), TokenFault::MissingClaim),
+        ("/jti", json!(""), TokenFault::MissingClaim),
+        ("/jti", json!(null), TokenFault::MissingClaim),
         ("/exp", json!(NOW), TokenFault::Expired),
         ("/exp", json!(0), TokenFault::Expired),
-        ("/exp", json!(null), TokenFault::ClaimMissing),
-        ("/exp", json!(-1), TokenFault::ClaimInvalid),
-        ("/exp", json!(1e9), TokenFault::ClaimInvalid),
-        ("/exp", json!("9999999999"), TokenFault::ClaimInvalid),
-        ("/exp", json!(u64::MAX), TokenFault::ClaimInvalid),
+        ("/exp", json!(null), TokenFault::MissingClaim),
+        ("/exp", json!(-1), TokenFault::Malformed),
+        ("/exp", json!(1e9), TokenFault::Malformed),
+        ("/exp", json!("9999999999"), TokenFault::Malformed),
+        ("/exp", json!(u64::MAX), TokenFault::Malformed),
         ("/exp", json!(NOW + 301), TokenFault::LifetimeTooLong),
         ("/iat", json!(NOW + 6), TokenFault::IssuedInFuture),
         ("/iat", json!(NOW - 241), TokenFault::LifetimeTooLong),
-        ("/iat", json!(null), TokenFault::ClaimMissing),
-        ("/context", json!(null), TokenFault::ClaimMissing),
-        ("/context", json!({}), TokenFault::ClaimInvalid),
-        ("/context/expires_at", json!(NOW + 59), TokenFault::ClaimInvalid),
-        ("/context/authenticated_at", json!(NOW + 6), TokenFault::ClaimInvalid),
-        ("/context/id", json!("a@example.org"), TokenFault::ClaimInvalid),
-        ("/context/kind", json!("root"), TokenFault::ClaimInvalid),
-        ("/context/roles", json!(["a\nb"]), TokenFault::ClaimInvalid),
-        ("/context/roles", json!("admin"), TokenFault::ClaimInvalid),
-        ("/context/namespaces", json!(["../x"]), TokenFault::ClaimInvalid),
+        ("/iat", json!(null), TokenFault::MissingClaim),
+        ("/context", json!(null), TokenFault::MissingClaim),
+        ("/context", json!({}), TokenFault::Malformed),
+        ("/context/expires_at", json!(NOW + 59), TokenFault::Malformed),
+        ("/context/authenticated_at", json!(NOW + 6), TokenFault::Malformed),
+        ("/context/id", json!("a@example.org"), TokenFault::Malformed),
+        ("/context/kind", json!("root"), TokenFault::Malformed),
+        ("/context/roles", json!(["a\nb"]), TokenFault::Malformed),
+        ("/context/roles", json!("admin"), TokenFault::Malformed),
+        ("/context/namespaces", json!(["../x"]), TokenFault::Malformed),
     ] {
         assert_eq!(
             fault(&verifier(), with_claim(pointer, value.clone())),
@@ -260,7 +254,7 @@ fn members_that_are_unknown_or_stand_twice_are_refused() {
         claims.replace(r#""context":{"#, r#""context":{"roles":["admin"],"#),
     ] {
         let token = forge(HEADER, &changed, &key("one", 1));
-        assert_eq!(fault(&verifier(), token), TokenFault::ClaimInvalid, "{changed}");
+        assert_eq!(fault(&verifier(), token), TokenFault::Malformed, "{changed}");
     }
     for broken in ["", "{", "nonsense", &format!("{claims}x")] {
         let token = forge(HEADER, broken, &key("one", 1));
@@ -274,7 +268,7 @@ fn a_token_past_16_kib_is_neither_sent_nor_looked_at() {
     let error = signer().sign(&large, "billing").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     let padded = format!("{}.x.x", "A".repeat(16 << 10));
-    assert_eq!(fault(&verifier(), padded), TokenFault::TooLarge);
+    assert_eq!(fault(&verifier(), padded), TokenFault::Malformed);
 }
 
 /// REQ 004-85.3
@@ -288,7 +282,7 @@ fn keys_overlap_while_they_are_replaced() {
         assert!(verifier.verify(&token).is_ok());
     }
     let other = forge(HEADER, &claims().to_string(), &key("one", 2));
-    assert_eq!(fault(&verifier, other), TokenFault::SignatureInvalid);
+    assert_eq!(fault(&verifier, other), TokenFault::BadSignature);
 }
 
 #[test]
@@ -299,7 +293,7 @@ fn only_the_named_senders_are_accepted_when_any_are() {
         verifier.verify(&BearerToken::new(token.clone())).map_err(|error| error.kind())
     };
     assert!(verify(&["orders", "mail"]).is_ok());
-    assert_eq!(verify(&["mail"]), Err(ErrorKind::TokenRejected(TokenFault::IssuerMismatch)));
+    assert_eq!(verify(&["mail"]), Err(ErrorKind::TokenRejected(TokenFault::WrongIssuer)));
     assert!(verify(&[]).is_err());
 }
 

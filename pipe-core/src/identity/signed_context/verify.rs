@@ -76,7 +76,7 @@ impl ContextVerifier {
     /// `TokenRejected` with the reason.
     pub fn verify(&self, token: &BearerToken) -> Result<SecurityContext> {
         if token.expose().len() > SIZE_LIMIT {
-            return Err(refused(TokenFault::TooLarge));
+            return Err(refused(TokenFault::Malformed));
         }
         let malformed = || refused(TokenFault::Malformed);
         let token = token.expose_str().ok_or_else(malformed)?;
@@ -87,10 +87,10 @@ impl ContextVerifier {
         // In constant time, and before anything of the claims is looked at.
         wire::mac(key, signed)?
             .verify_slice(&signature)
-            .map_err(|_| refused(TokenFault::SignatureInvalid))?;
+            .map_err(|_| refused(TokenFault::BadSignature))?;
         let claims = serde_json::from_slice(&wire::decode(claims)?).map_err(|error| {
             refused(match error.classify() {
-                Category::Data => TokenFault::ClaimInvalid,
+                Category::Data => TokenFault::Malformed,
                 _ => TokenFault::Malformed,
             })
         })?;
@@ -101,31 +101,31 @@ impl ContextVerifier {
         let header: Header =
             serde_json::from_slice(header).map_err(|_| refused(TokenFault::Malformed))?;
         if header.crit.0 {
-            return Err(refused(TokenFault::CriticalHeader));
+            return Err(refused(TokenFault::Unsupported));
         }
         if header.typ != TYPE {
-            return Err(refused(TokenFault::TypeMismatch));
+            return Err(refused(TokenFault::WrongType));
         }
         if header.alg != ALGORITHM {
-            return Err(refused(TokenFault::AlgorithmNotAllowed));
+            return Err(refused(TokenFault::AlgorithmRefused));
         }
         let key = self.keys.iter().find(|key| key.id() == header.kid);
-        key.ok_or_else(|| refused(TokenFault::KeyUnknown))
+        key.ok_or_else(|| refused(TokenFault::UnknownKey))
     }
 
     fn check(&self, claims: Claims) -> Result<SecurityContext> {
         let Claims { iss, aud, iat, exp, jti, context } = claims;
         let iss = required(iss)?;
         if required(aud)? != self.audience {
-            return Err(refused(TokenFault::AudienceMismatch));
+            return Err(refused(TokenFault::WrongAudience));
         }
         if self.senders.as_ref().is_some_and(|senders| !senders.contains(&iss)) {
-            return Err(refused(TokenFault::IssuerMismatch));
+            return Err(refused(TokenFault::WrongIssuer));
         }
         if required(jti)?.is_empty() {
-            return Err(refused(TokenFault::ClaimMissing));
+            return Err(refused(TokenFault::MissingClaim));
         }
-        let invalid = || refused(TokenFault::ClaimInvalid);
+        let invalid = || refused(TokenFault::Malformed);
         let time = |seconds| required(seconds).and_then(|at| wire::time(at).ok_or_else(invalid));
         let (issued, ends, now) = (time(iat)?, time(exp)?, self.clock.now());
         if now >= ends {
@@ -148,5 +148,5 @@ impl ContextVerifier {
 }
 
 fn required<T>(claim: Option<T>) -> Result<T> {
-    claim.ok_or_else(|| refused(TokenFault::ClaimMissing))
+    claim.ok_or_else(|| refused(TokenFault::MissingClaim))
 }

@@ -124,7 +124,7 @@ fn an_equal_id_of_another_issuer_or_tenant_is_somebody_else() {
     let tenant = ErrorKind::TokenRejected(TokenFault::TenantMismatch);
     assert_eq!(resolve(&caller("1")), Err(tenant));
     let other = SecurityContext { issuer: "other".into(), ..in_ours };
-    let issuer = ErrorKind::TokenRejected(TokenFault::IssuerMismatch);
+    let issuer = ErrorKind::TokenRejected(TokenFault::WrongIssuer);
     assert_eq!(resolve(&other), Err(issuer));
     assert!(broker.resolve_for(&other, "db", Environment::Production).is_ok());
 }

@@ -15,7 +15,7 @@ const ANSWERS: [ErrorKind; 9] = [
     ErrorKind::InvalidArgument,
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,
-    ErrorKind::TokenRejected(TokenFault::Revoked),
+    ErrorKind::TokenRejected(TokenFault::Inactive),
     ErrorKind::Unauthenticated,
     ErrorKind::Unexpected,
     ErrorKind::Unsupported,

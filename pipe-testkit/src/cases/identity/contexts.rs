@@ -63,7 +63,7 @@ pub async fn a_context_of_another_issuer_is_refused(plugin: Arc<dyn IdentityPlug
         context.issuer.push_str(".evil.example");
         let fault =
             expect_refusal(plugin.get_security_context(&ContextRequest::new(context)).await);
-        assert_eq!(fault, TokenFault::IssuerMismatch);
+        assert_eq!(fault, TokenFault::WrongIssuer);
     }
 }
 

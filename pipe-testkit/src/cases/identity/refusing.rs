@@ -28,7 +28,7 @@ pub async fn a_token_accepted_once_is_checked_again(plugin: Arc<dyn IdentityPlug
     if let Some(jwt) = accepted(&plugin).await {
         let expect = TokenExpectation::audience("somebody-else");
         let fault = expect_refusal(plugin.validate_token(&jwt.token, &expect).await);
-        assert_eq!(fault, TokenFault::AudienceMismatch);
+        assert_eq!(fault, TokenFault::WrongAudience);
         let tenant = TenantId::new("pipe-testkit-nobody").expect("legal");
         let expect = expectation().with_tenant(tenant);
         let fault = expect_refusal(plugin.validate_token(&jwt.token, &expect).await);
@@ -42,7 +42,7 @@ pub async fn a_token_for_somebody_else_is_refused(plugin: Arc<dyn IdentityPlugin
         for audience in ["somebody-else", "", "pipe-testki", "pipe-testkit2", "PIPE-TESTKIT"] {
             let expect = TokenExpectation::audience(audience);
             let fault = expect_refusal(plugin.validate_token(&jwt.token, &expect).await);
-            assert_eq!(fault, TokenFault::AudienceMismatch, "{audience:?}");
+            assert_eq!(fault, TokenFault::WrongAudience, "{audience:?}");
         }
     }
 }
