@@ -22,6 +22,11 @@ impl ClaimPointer {
         Self(Box::new([name.into()]))
     }
 
+    /// What these names lead to, each one level deeper; no character has a meaning.
+    pub fn path<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+
     /// What stands there.
     #[must_use]
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
