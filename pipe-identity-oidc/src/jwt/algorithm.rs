@@ -87,6 +87,36 @@ impl Algorithm {
     }
 }
 
+/// Algorithms that are allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct AlgorithmSet(u16);
+
+impl AlgorithmSet {
+    pub(super) const fn one(algorithm: Algorithm) -> Self {
+        Self(1 << algorithm as u16)
+    }
+
+    pub(super) const fn contains(self, algorithm: Algorithm) -> bool {
+        self.0 & Self::one(algorithm).0 != 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Algorithm> {
+        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+    }
+}
+
+impl FromIterator<Algorithm> for AlgorithmSet {
+    fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
+        Self(algorithms.into_iter().fold(0, |bits, algorithm| bits | Self::one(algorithm).0))
+    }
+}
+
+impl fmt::Debug for AlgorithmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
