@@ -1,8 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod binding;
+mod cache;
+#[allow(dead_code, unused_imports, reason = "what is not public is wired by the plugin")]
+mod client;
+mod config;
+mod error;
+mod introspection;
 pub mod jwt;
 mod mapping;
+mod plugin;
 mod pointer;
+mod preset;
+mod trusted;
 
+pub use self::client::{
+    AssertionAudience, AudienceParameter, ClientAuthentication, ClientConfig, ClientSecret,
+    ClientSecretJwt, CredentialSource, JwtBearer, PluginTokens, PrivateKeyJwt, PublicClient,
+    ServiceAccountJwt, SignedAssertion, TlsClientAuth, TokenExchange, TokenOrigin, TokenSource,
+};
+pub use self::config::{
+    IntrospectedTokens, IntrospectionConfig, IssuerConfig, KeyTimes, Keys, OidcConfig,
+    SigningConfig, TokenTypes,
+};
+pub(crate) use self::config::{Faults, TENANT_PLACE};
 pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
+pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
+pub use self::preset::Preset;
