@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::jwt::{Algorithm, Jwt, Limits, VerifyingKey};
+use crate::jwt::{Algorithm, Confirmation, Jwt, Limits, VerifyingKey};
 
 /// How old a proof may be, on top of what clocks may differ.
 const LONGEST_LIFE: Duration = Duration::from_secs(60);
@@ -27,15 +27,6 @@ const LARGEST_PROOF: usize = 8 << 10;
 const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
 
-/// What a token is bound to (`cnf`, RFC 7800).
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Binding<'a> {
-    /// The thumbprint of a certificate.
-    pub(crate) certificate: Option<&'a str>,
-    /// The thumbprint of a key.
-    pub(crate) key: Option<&'a str>,
-}
-
 /// Checks proofs of possession, and that none is used twice.
 #[derive(Debug, Default)]
 pub(crate) struct ProofChecker {
@@ -47,7 +38,7 @@ impl ProofChecker {
     /// its sender believes that it is bound (RFC 9449 7.1).
     pub(crate) fn check(
         &self,
-        binding: Option<Binding<'_>>,
+        binding: Option<Confirmation<'_>>,
         token: &BearerToken,
         expect: &TokenExpectation,
         now: SystemTime,
@@ -62,7 +53,7 @@ impl ProofChecker {
                 Some(_) => Err(not_bound("a token came with a proof, and is bound to no key")),
             };
         };
-        if binding.certificate.is_none() && binding.key.is_none() {
+        if !binding.is_complete {
             return Err(not_bound("the token is bound in a way that is not known here"));
         }
         if let Some(thumbprint) = binding.certificate {
@@ -143,7 +134,7 @@ fn verify(
         return None;
     }
     let key = VerifyingKey::from_jwk(jwt.jws().embedded_key()?).ok()?;
-    if !equal(key.thumbprint(), thumbprint) {
+    if !equal(&key.thumbprint()?, thumbprint) {
         return None;
     }
     let claims = jwt.verify(&key, &ALGORITHMS).ok()?;

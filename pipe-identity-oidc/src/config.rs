@@ -11,7 +11,7 @@ use pipe_core::{Clock, Error, ErrorKind, Result, SecretSource};
 use pipe_http::HttpConfig;
 use serde::Deserialize;
 
-use crate::jwt::{Algorithm, Signer, TypePolicy};
+use crate::jwt::{Algorithm, Signer, TokenType};
 use crate::{ClaimMapping, ClientAuthentication, ClientConfig, Preset};
 
 /// Whose tokens are taken, how our own are signed, and how we prove who we are.
@@ -182,7 +182,7 @@ pub struct IssuerConfig {
     pub algorithms: Option<BTreeSet<Algorithm>>,
     /// Which types of token are taken; the preset's.
     #[serde(default)]
-    pub types: Option<TypePolicy>,
+    pub types: Option<TokenTypes>,
     /// How far clocks may differ; 30 seconds, 5 minutes at most.
     #[serde(default = "default_leeway", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
@@ -292,7 +292,7 @@ impl IssuerConfig {
 
     /// Which types of token are taken.
     #[must_use]
-    pub fn with_types(self, types: TypePolicy) -> Self {
+    pub fn with_types(self, types: TokenTypes) -> Self {
         Self { types: Some(types), ..self }
     }
 
@@ -343,6 +343,27 @@ impl IssuerConfig {
     #[must_use]
     pub fn with_http(self, http: HttpConfig) -> Self {
         Self { http, ..self }
+    }
+}
+
+/// Which types of token are taken as access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum TokenTypes {
+    /// `at+jwt`, with the claims that RFC 9068 requires: `iat`, `jti` and `client_id`.
+    Strict,
+    /// `at+jwt`, `JWT` or none, as far as no claim says that it is another kind of token.
+    Lenient,
+}
+
+impl From<TokenTypes> for TokenType {
+    fn from(types: TokenTypes) -> Self {
+        match types {
+            TokenTypes::Strict => Self::Strict,
+            TokenTypes::Lenient => Self::Lenient,
+        }
     }
 }
 
@@ -437,8 +458,10 @@ impl KeyTimes {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IntrospectionConfig {
-    /// How we prove that we may ask.
-    pub client: ClientAuthentication,
+    /// Who we are at the issuer: `client_id`.
+    pub client_id: String,
+    /// How we prove it.
+    pub authentication: ClientAuthentication,
     /// Where to ask; where the discovery document says, when absent.
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -484,10 +507,10 @@ pub enum IntrospectedTokens {
 
 impl IntrospectionConfig {
     /// Asks about opaque tokens, where the discovery document says.
-    #[must_use]
-    pub fn new(client: ClientAuthentication) -> Self {
+    pub fn new(client_id: impl Into<String>, authentication: ClientAuthentication) -> Self {
         Self {
-            client,
+            client_id: client_id.into(),
+            authentication,
             endpoint: None,
             tokens: IntrospectedTokens::default(),
             active_ttl: default_active_ttl(),

@@ -5,8 +5,7 @@ use pipe_core::identity::PrincipalKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::jwt::TypePolicy;
-use crate::{ClaimMapping, ClaimPointer, TenantSource};
+use crate::{ClaimMapping, ClaimPointer, TenantSource, TokenTypes};
 
 /// A provider whose ways are known. It sets defaults; settings that are given win.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -44,10 +43,10 @@ pub enum Preset {
 
 impl Preset {
     /// Which types of token are taken.
-    pub(crate) fn types(self) -> TypePolicy {
+    pub(crate) fn types(self) -> TokenTypes {
         match self {
-            Self::Generic => TypePolicy::Strict,
-            _ => TypePolicy::Lenient,
+            Self::Generic => TokenTypes::Strict,
+            _ => TokenTypes::Lenient,
         }
     }
 
