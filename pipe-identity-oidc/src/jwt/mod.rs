@@ -2,8 +2,8 @@
 
 mod algorithm;
 mod key_set;
-mod sign;
+pub(crate) mod sign;
 
 pub use self::algorithm::Algorithm;
 pub use self::key_set::{KeySet, SkippedKey};
-pub use self::sign::Signer;
+pub use self::sign::{Signer, SigningKey};
