@@ -6,8 +6,11 @@ mod cache;
 mod client;
 mod config;
 mod error;
+mod health;
 mod introspection;
+mod issue;
 pub mod jwt;
+mod keys;
 mod mapping;
 mod plugin;
 mod pointer;
@@ -24,6 +27,7 @@ pub use self::config::{
     SigningConfig, TokenTypes,
 };
 pub(crate) use self::config::{Faults, TENANT_PLACE};
+pub use self::issue::TokenIssuer;
 pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
 pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
