@@ -35,6 +35,7 @@ pub(crate) struct Introspector {
     /// "Not active" alone: what is active is remembered by whoever made a context of it.
     inactive: TokenCache<()>,
     pub(crate) accepts_missing_audience: bool,
+    wants_token_endpoint: bool,
 }
 
 const MOST_INACTIVE: usize = 10_000;
@@ -48,6 +49,7 @@ impl Introspector {
             inactive_ttl: config.inactive_ttl,
             inactive: TokenCache::new(MOST_INACTIVE),
             accepts_missing_audience: config.accept_missing_audience,
+            wants_token_endpoint: config.authentication.is_for_token_endpoint(),
         }
     }
 
@@ -59,6 +61,11 @@ impl Introspector {
     /// How long an active token may be taken without asking again.
     pub(crate) fn active_ttl(&self) -> Duration {
         self.active_ttl
+    }
+
+    /// Whether the proof of who we are is made out for the token endpoint.
+    pub(crate) fn wants_token_endpoint(&self) -> bool {
+        self.wants_token_endpoint
     }
 
     pub(crate) fn authenticator(&self) -> &Authenticator {

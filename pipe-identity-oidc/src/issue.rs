@@ -214,6 +214,11 @@ impl TokenIssuer {
         self.keys.verification(self.unneeded())
     }
 
+    /// Another number for other keys.
+    pub(crate) fn generation(&self) -> u64 {
+        self.keys.generation(self.unneeded())
+    }
+
     /// Tokens that ended before this are refused everywhere. A clock that shows a time before
     /// 1970 ends none.
     fn unneeded(&self) -> u64 {

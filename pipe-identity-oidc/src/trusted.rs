@@ -12,7 +12,7 @@ use crate::cache::Digest;
 use crate::error::refused;
 use crate::introspection::{Answer, Introspector};
 use crate::jwt::{Claims, Jwt, TokenPolicy};
-use crate::keys::{KeyRing, KeySource};
+use crate::keys::KeySource;
 use crate::mapping::Mapper;
 use crate::preset::Preset;
 
@@ -58,13 +58,12 @@ impl Trusted {
         ttl: Duration,
     ) -> Result<Found> {
         let ring = self.keys.ring_for(jwt.kid()).await?;
-        let KeyRing { generation, keys } = &*ring;
         let claims = self
             .policy
-            .verify(jwt, keys, audiences, now)
+            .verify(jwt, &ring.keys, audiences, now)
             .map_err(|fault| refused(fault, &self.issuer))?;
         let verified = self.verified(claims, trusted, true)?;
-        Ok(Found { verified, generation: *generation, ttl })
+        Ok(Found { verified, generation: ring.generation, ttl })
     }
 
     /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.
@@ -135,11 +134,12 @@ impl Trusted {
             .mapper
             .caller(members, scopes)
             .map_err(|error| error.with("issuer", &self.issuer))?;
-        let expires_at = claims.expires_at();
-        let authenticated_at = auth_time(members)
-            .or(claims.issued_at())
-            .unwrap_or(UNIX_EPOCH)
-            .min(expires_at);
+        let expires_at = time(claims.expires_at())
+            .ok_or_else(|| refused(TokenFault::LifetimeTooLong, &self.issuer))?;
+        // When a person proved who they are (OpenID Connect Core 2), or a client did.
+        let auth_time = members.get("auth_time").and_then(Value::as_u64);
+        let authenticated_at = auth_time.or(claims.issued_at()).and_then(time);
+        let authenticated_at = authenticated_at.unwrap_or(UNIX_EPOCH).min(expires_at);
         let issuer = match self.policy.issuer().is_template() {
             true => claims.issuer(),
             // One name for each issuer, however it spells itself.
@@ -182,9 +182,7 @@ impl Trusted {
     }
 }
 
-/// When a person proved who they are (OpenID Connect Core 2).
-fn auth_time(members: &Map<String, Value>) -> Option<SystemTime> {
-    let seconds = members.get("auth_time").and_then(Value::as_u64)?;
+fn time(seconds: u64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 

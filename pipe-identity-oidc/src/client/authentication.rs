@@ -112,6 +112,17 @@ impl ClientAuthentication {
         )
     }
 
+    /// Whether the assertion is made out for the token endpoint.
+    pub(crate) fn is_for_token_endpoint(&self) -> bool {
+        let audience = match self {
+            Self::ClientSecretJwt(auth) => auth.audience,
+            Self::PrivateKeyJwt(auth) => auth.audience,
+            Self::Signed(auth) => auth.audience,
+            _ => AssertionAudience::Issuer,
+        };
+        audience == AssertionAudience::TokenEndpoint
+    }
+
     /// What is wrong with it, by setting.
     pub(crate) fn fault(&self) -> Option<(&'static str, &'static str)> {
         let (setting, algorithm) = match self {

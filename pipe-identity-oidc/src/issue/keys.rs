@@ -41,7 +41,6 @@ pub(crate) enum Material {
     /// A JWK without private members.
     Public(Value),
     /// A secret of this process.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the plugin verifies with it"))]
     Secret(Arc<hmac::Key>),
     /// A secret that never leaves its backend: this process cannot verify.
     Elsewhere,
@@ -51,7 +50,6 @@ pub(crate) enum Material {
 #[derive(Debug)]
 pub(crate) struct VerificationKeys {
     /// Another number for other keys.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the plugin's caches depend on it"))]
     pub(crate) generation: u64,
     pub(crate) keys: Vec<Arc<IssuedKey>>,
 }
@@ -119,13 +117,22 @@ impl Keys {
         })
     }
 
+    pub(super) fn generation(&self, unneeded: u64) -> u64 {
+        self.drop_those_over(unneeded);
+        self.ring.load().generation
+    }
+
     pub(super) fn verification(&self, unneeded: u64) -> VerificationKeys {
+        self.drop_those_over(unneeded);
+        let ring = self.ring.load();
+        VerificationKeys { generation: ring.generation, keys: ring.keys().cloned().collect() }
+    }
+
+    fn drop_those_over(&self, unneeded: u64) {
         if self.ring.load().retired.iter().any(|key| key.is_over(unneeded)) {
             // Only what is over is dropped, which cannot fail.
             let _ = self.replace(unneeded, Ok);
         }
-        let ring = self.ring.load();
-        VerificationKeys { generation: ring.generation, keys: ring.keys().cloned().collect() }
     }
 
     /// Replaces the ring by what `change` makes of it, without the keys that are over.
