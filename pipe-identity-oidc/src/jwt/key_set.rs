@@ -5,6 +5,7 @@ use pipe_core::Result;
 /// The usable public keys of a JWKS, parsed once.
 #[derive(Debug)]
 pub struct KeySet {
+    kids: Vec<Option<String>>,
     skipped: Vec<SkippedKey>,
 }
 
@@ -24,26 +25,42 @@ impl KeySet {
     /// # Errors
     /// `Unexpected` when the document as a whole is refused: no JSON object with an array `keys`,
     /// or more than 100 keys.
-    pub fn parse(_document: &[u8]) -> Result<Self> {
-        Ok(Self { skipped: Vec::new() })
+    pub fn parse(document: &[u8]) -> Result<Self> {
+        let refused = |why| pipe_core::Error::new(pipe_core::ErrorKind::Unexpected, why);
+        let set: serde_json::Value =
+            serde_json::from_slice(document).map_err(|_| refused("the key set is no JSON"))?;
+        let keys = set["keys"].as_array().ok_or_else(|| refused("the key set has no keys"))?;
+        if keys.len() > 100 {
+            return Err(refused("the key set has more than 100 keys"));
+        }
+        let mut skipped = Vec::new();
+        let mut kids = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            if key["kty"] == "OKP" && key["d"].is_null() && key["use"] != "enc" {
+                kids.push(key["kid"].as_str().map(str::to_owned));
+            } else {
+                skipped.push(SkippedKey { index, reason: "not usable" });
+            }
+        }
+        Ok(Self { kids, skipped })
     }
 
     /// How many keys can be used.
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        self.kids.len()
     }
 
     /// Whether no key can be used.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.kids.is_empty()
     }
 
     /// Whether a key has this `kid`.
     #[must_use]
-    pub fn contains(&self, _kid: &str) -> bool {
-        false
+    pub fn contains(&self, kid: &str) -> bool {
+        self.kids.iter().flatten().any(|it| it == kid)
     }
 
     /// The keys that are not used.
