@@ -5,6 +5,7 @@ mod cache;
 #[allow(dead_code, unused_imports, reason = "what is not public is wired by the plugin")]
 mod client;
 mod config;
+mod endpoints;
 mod error;
 mod health;
 mod introspection;
@@ -15,6 +16,7 @@ mod mapping;
 mod plugin;
 mod pointer;
 mod preset;
+mod provider;
 mod trusted;
 
 pub use self::client::{
@@ -32,3 +34,4 @@ pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
 pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
+pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
