@@ -1,5 +1,7 @@
 //! The settings, which are their own builder.
 
+mod build;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -581,12 +583,12 @@ pub struct SigningConfig {
 
 impl SigningConfig {
     /// With a key that we hold.
-    pub fn new(issuer: impl Into<String>, algorithm: Algorithm, key: impl Into<SecretSource>) -> Self {
-        Self {
-            algorithm: Some(algorithm),
-            key: Some(key.into()),
-            ..Self::empty(issuer.into())
-        }
+    pub fn new(
+        issuer: impl Into<String>,
+        algorithm: Algorithm,
+        key: impl Into<SecretSource>,
+    ) -> Self {
+        Self { algorithm: Some(algorithm), key: Some(key.into()), ..Self::empty(issuer.into()) }
     }
 
     /// With a key that is kept elsewhere.
@@ -629,18 +631,29 @@ impl SigningConfig {
 /// Where a template has the tenant.
 pub(crate) const TENANT_PLACE: &str = "{tenantid}";
 
-/// The settings that are wrong, each with what is wrong about it.
+/// Collects what is wrong, so that all of it can be said at once.
 #[derive(Default)]
 pub(crate) struct Faults(Vec<String>);
 
 impl Faults {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn add(&mut self, setting: impl fmt::Display, fault: impl fmt::Display) {
         self.0.push(format!("`{setting}` {fault}"));
     }
 
     /// Keeps a result's value, and what is wrong with it otherwise.
     pub(crate) fn keep<T>(&mut self, setting: impl fmt::Display, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.add(setting, format_args!("{}", error.message()))).ok()
+        let fault = |error: Error| {
+            let mut fault = format!(": {}", error.message());
+            for (name, value) in error.contexts() {
+                fault += &format!(", {name} {value}");
+            }
+            fault
+        };
+        result.map_err(|error| self.0.push(format!("`{setting}`{}", fault(error)))).ok()
     }
 
     pub(crate) fn into_result(self) -> Result<()> {

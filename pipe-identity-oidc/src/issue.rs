@@ -214,6 +214,16 @@ impl TokenIssuer {
         self.keys.verification(self.unneeded())
     }
 
+    /// How long a token may live at most.
+    pub(crate) fn max_lifetime(&self) -> Duration {
+        self.max_lifetime
+    }
+
+    /// Whether whoever verifies its tokens could sign them.
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.keys.is_symmetric()
+    }
+
     /// Another number for other keys.
     pub(crate) fn generation(&self) -> u64 {
         self.keys.generation(self.unneeded())

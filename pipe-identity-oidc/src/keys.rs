@@ -12,9 +12,43 @@ use crate::endpoints::ProviderEndpoints;
 use crate::introspection::{Answer, Introspector};
 use crate::issue::{Material, TokenIssuer};
 use crate::jwt::{KeySet, VerifyingKey};
-use crate::provider::Provider;
+use crate::provider::{KeyRing, Provider};
 
-pub(crate) use crate::provider::KeyRing;
+/// The keys of an issuer at one time, wherever they come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Keys {
+    Published(Arc<KeyRing>),
+    Ours(Arc<Ring>),
+}
+
+impl Keys {
+    pub(crate) fn set(&self) -> &KeySet {
+        match self {
+            Self::Published(ring) => ring.keys(),
+            Self::Ours(ring) => &ring.keys,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        match self {
+            Self::Published(ring) => ring.generation(),
+            Self::Ours(ring) => ring.generation,
+        }
+    }
+}
+
+/// Keys that no provider has to be asked for.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    keys: KeySet,
+    generation: u64,
+}
+
+impl Ring {
+    pub(crate) fn new(generation: u64, keys: KeySet) -> Self {
+        Self { keys, generation }
+    }
+}
 
 /// The keys of an issuer, as they are now.
 #[derive(Debug)]
@@ -22,7 +56,7 @@ pub(crate) enum KeySource {
     /// The issuer publishes them, or they were given; and it may be asked about tokens.
     Provider { provider: Provider, endpoints: Arc<ProviderEndpoints> },
     /// A secret that the issuer and we share.
-    Secret(Arc<KeyRing>),
+    Secret(Arc<Ring>),
     /// We are the issuer.
     Own(OwnKeys),
 }
@@ -32,18 +66,27 @@ impl KeySource {
     ///
     /// # Errors
     /// `Unavailable` when no keys are known, or this one may be new and nobody can be asked.
-    pub(crate) async fn ring_for(&self, kid: Option<&str>) -> Result<Arc<KeyRing>> {
+    pub(crate) async fn ring_for(&self, kid: Option<&str>) -> Result<Keys> {
         match self {
-            Self::Provider { provider, .. } => provider.ring_for(kid).await,
-            Self::Secret(ring) => Ok(Arc::clone(ring)),
-            Self::Own(own) => own.ring(),
+            Self::Provider { provider, .. } => provider.ring_for(kid).await.map(Keys::Published),
+            Self::Secret(ring) => Ok(Keys::Ours(Arc::clone(ring))),
+            Self::Own(own) => own.ring().map(Keys::Ours),
+        }
+    }
+
+    /// The keys after another look, where one is possible now: for a token that none of the known
+    /// ones verifies, although none is unknown by its name.
+    pub(crate) async fn renewed(&self) -> Option<Keys> {
+        match self {
+            Self::Provider { provider, .. } => provider.renewed().await.ok().map(Keys::Published),
+            _ => None,
         }
     }
 
     /// Which keys they are, when any may be used now.
     pub(crate) fn generation(&self) -> Option<u64> {
         match self {
-            Self::Provider { provider, .. } => provider.current().map(|ring| ring.generation),
+            Self::Provider { provider, .. } => provider.current().map(|ring| ring.generation()),
             Self::Secret(ring) => Some(ring.generation),
             Self::Own(own) => Some(own.issuer.generation()),
         }
@@ -65,8 +108,7 @@ impl KeySource {
             true => endpoints.token_endpoint(certificate.as_ref()).await?.uri.to_string(),
             false => String::new(),
         };
-        let recipient =
-            Recipient { issuer: endpoints.issuer(), token_endpoint: &token_endpoint };
+        let recipient = Recipient { issuer: endpoints.issuer(), token_endpoint: &token_endpoint };
         introspector.ask(token, digest, &endpoint, recipient).await
     }
 }
@@ -75,7 +117,7 @@ impl KeySource {
 #[derive(Debug)]
 pub(crate) struct OwnKeys {
     issuer: Arc<TokenIssuer>,
-    ring: ArcSwapOption<KeyRing>,
+    ring: ArcSwapOption<Ring>,
 }
 
 impl OwnKeys {
@@ -83,7 +125,7 @@ impl OwnKeys {
         Self { issuer, ring: ArcSwapOption::empty() }
     }
 
-    fn ring(&self) -> Result<Arc<KeyRing>> {
+    fn ring(&self) -> Result<Arc<Ring>> {
         let generation = self.issuer.generation();
         if let Some(ring) = &*self.ring.load()
             && ring.generation == generation
@@ -105,7 +147,7 @@ impl OwnKeys {
             });
         }
         let keys = KeySet::from_keys(keys)?;
-        let ring = Arc::new(KeyRing { generation: verification.generation, keys });
+        let ring = Arc::new(Ring::new(verification.generation, keys));
         self.ring.store(Some(Arc::clone(&ring)));
         Ok(ring)
     }

@@ -24,11 +24,11 @@ pub use self::client::{
     ClientSecretJwt, CredentialSource, JwtBearer, PluginTokens, PrivateKeyJwt, PublicClient,
     ServiceAccountJwt, SignedAssertion, TlsClientAuth, TokenExchange, TokenOrigin, TokenSource,
 };
+pub(crate) use self::config::TENANT_PLACE;
 pub use self::config::{
     IntrospectedTokens, IntrospectionConfig, IssuerConfig, KeyTimes, Keys, OidcConfig,
     SigningConfig, TokenTypes,
 };
-pub(crate) use self::config::{Faults, TENANT_PLACE};
 pub use self::issue::TokenIssuer;
 pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
 pub use self::plugin::Oidc;

@@ -251,6 +251,10 @@ impl Mapper {
         Ok(Self { mapping, pseudonym_key, tenants })
     }
 
+    pub(crate) fn mapping(&self) -> &ClaimMapping {
+        &self.mapping
+    }
+
     /// What a verified token says about its bearer; `scopes` are those of `scope` and `scp`.
     pub(crate) fn caller(
         &self,

@@ -63,9 +63,9 @@ impl Preset {
                 .with_tenant(TenantSource::Claim(claim("tid")))
                 .with_roles(claim("roles"))
                 .with_groups(claim("groups")),
-            Self::GoogleWorkspace => mapping
-                .with_tenant(TenantSource::Claim(claim("hd")))
-                .with_kind(PrincipalKind::User),
+            Self::GoogleWorkspace => {
+                mapping.with_tenant(TenantSource::Claim(claim("hd"))).with_kind(PrincipalKind::User)
+            }
             Self::Keycloak => {
                 mapping.with_roles(nested(["realm_access", "roles"])).with_groups(claim("groups"))
             }
@@ -167,7 +167,12 @@ mod tests {
         for (preset, issuer, tenants, wrong) in [
             (Preset::Auth0, "https://x.eu.auth0.com", false, Some("issuer")),
             (Preset::Auth0, "https://x.eu.auth0.com/", false, None),
-            (Preset::EntraId, "https://login.microsoftonline.com/common/v2.0", true, Some("issuer")),
+            (
+                Preset::EntraId,
+                "https://login.microsoftonline.com/common/v2.0",
+                true,
+                Some("issuer"),
+            ),
             (Preset::EntraId, "https://sts.windows.net/1/", true, Some("issuer")),
             (Preset::EntraId, "https://login.microsoftonline.com/1/v2.0", false, None),
             (Preset::EntraId, "https://login.microsoftonline.com/{tenantid}/v2.0", true, None),

@@ -1,7 +1,6 @@
 //! An issuer whose tokens are taken.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipe_core::identity::{BearerToken, SecurityContext};
@@ -57,13 +56,19 @@ impl Trusted {
         trusted: usize,
         ttl: Duration,
     ) -> Result<Found> {
-        let ring = self.keys.ring_for(jwt.kid()).await?;
-        let claims = self
-            .policy
-            .verify(jwt, &ring.keys, audiences, now)
-            .map_err(|fault| refused(fault, &self.issuer))?;
+        let mut keys = self.keys.ring_for(jwt.kid()).await?;
+        let mut checked = self.policy.verify(jwt, keys.set(), audiences, now);
+        // A key may have been replaced under its name, or have none.
+        if matches!(checked, Err(TokenFault::BadSignature | TokenFault::UnknownKey))
+            && let Some(renewed) = self.keys.renewed().await
+            && renewed.generation() != keys.generation()
+        {
+            keys = renewed;
+            checked = self.policy.verify(jwt, keys.set(), audiences, now);
+        }
+        let claims = checked.map_err(|fault| refused(fault, &self.issuer))?;
         let verified = self.verified(claims, trusted, true)?;
-        Ok(Found { verified, generation: ring.generation, ttl })
+        Ok(Found { verified, generation: keys.generation(), ttl })
     }
 
     /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.

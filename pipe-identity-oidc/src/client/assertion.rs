@@ -48,7 +48,7 @@ impl Assertion {
         let (algorithm, key_id) = match &self.key {
             Key::Secret(_) => (Algorithm::Hs256, None),
             Key::Pem { algorithm, key_id, .. } => (*algorithm, key_id.as_deref()),
-            Key::Signer(signer) => (signer.algorithm(), Some(signer.key_id())),
+            Key::Signer(signer) => (signer.algorithm(), signer.key_id()),
         };
         let header = Header { alg: algorithm.name(), typ: "JWT", kid: key_id };
         let issued_at = now.duration_since(UNIX_EPOCH).unwrap_or_default();

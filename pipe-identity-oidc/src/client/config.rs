@@ -55,6 +55,9 @@ pub struct ClientConfig {
     /// that say that it is somebody else.
     #[serde(default)]
     pub services: BTreeSet<String>,
+    /// The issuer whose client we are; the first of `issuers` when absent. It need not be trusted.
+    #[serde(default)]
+    pub issuer: Option<String>,
     /// The URL of the token endpoint; the discovered one when absent.
     #[serde(default)]
     pub token_endpoint: Option<String>,
@@ -79,6 +82,7 @@ impl ClientConfig {
             id: id.into(),
             authentication,
             services: BTreeSet::new(),
+            issuer: None,
             token_endpoint: None,
             audience: None,
             audience_parameter: AudienceParameter::default(),
@@ -92,6 +96,12 @@ impl ClientConfig {
     pub fn with_service(mut self, service: impl Into<String>) -> Self {
         self.services.insert(service.into());
         self
+    }
+
+    /// The issuer whose client we are.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
     }
 
     /// The URL of the token endpoint, in place of the discovered one.

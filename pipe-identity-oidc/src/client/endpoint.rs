@@ -5,16 +5,10 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use http::Uri;
 use pipe_core::{Error, ErrorKind, Result, SecretSource, SecretValue};
 use pipe_http::{HttpClient, HttpConfig, ServerAddress};
 
-/// An endpoint, and a client that leads to its server.
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) client: HttpClient,
-    pub(crate) uri: Uri,
-}
+pub(crate) use crate::provider::Endpoint;
 
 /// Tells where the endpoints of a provider are.
 #[async_trait]

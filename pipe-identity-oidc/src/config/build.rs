@@ -35,16 +35,10 @@ impl OidcConfig {
             let at = format!("issuers[{place}]");
             trusted.extend(issuer.build(&at, &self, &mut faults));
         }
-        let issuer = self.signing.as_ref().and_then(|signing| {
-            let fault = |faults: &mut Faults, error: Error| faults.add_error("signing", &error);
-            match signing.build(&self.clock) {
-                Ok(issuer) => Some(Arc::new(issuer)),
-                Err(error) => {
-                    fault(&mut faults, error);
-                    None
-                }
-            }
-        });
+        let issuer = self
+            .signing
+            .as_ref()
+            .and_then(|signing| faults.keep("signing", signing.build(&self.clock)).map(Arc::new));
         if let Some(issuer) = &issuer {
             trusted.extend(faults.keep("signing", own(issuer)));
         }
@@ -225,7 +219,8 @@ impl IssuerConfig {
         }
         let provider = Provider::new(self.settings(source))?;
         let introspection = self.introspection.as_ref();
-        let endpoint = introspection.and_then(|config: &IntrospectionConfig| config.endpoint.clone());
+        let endpoint =
+            introspection.and_then(|config: &IntrospectionConfig| config.endpoint.clone());
         let endpoints = ProviderEndpoints::new(&self.issuer, provider.clone(), None, endpoint)?;
         Ok(KeySource::Provider { provider, endpoints: Arc::new(endpoints) })
     }
@@ -282,8 +277,11 @@ fn signing_key(algorithm: Algorithm, key: &pipe_core::SecretValue) -> Result<Sig
 
 /// We trust our own tokens, and what we wrote into them.
 fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
+    // Whatever it is replaced by, its kind stays.
+    let is_symmetric = issuer.is_symmetric();
+    let family = Algorithm::ALL.into_iter().filter(|one| one.is_symmetric() == is_symmetric);
     let policy = TokenPolicy::builder(TrustedIssuer::exact(issuer.issuer()))
-        .algorithms(issuer.algorithms())
+        .algorithms(family)
         .token_type(TokenType::Strict)
         .max_lifetime(issuer.max_lifetime())
         .build()?;

@@ -117,6 +117,10 @@ impl Keys {
         })
     }
 
+    pub(super) fn is_symmetric(&self) -> bool {
+        self.ring.load().current.key.algorithm.is_symmetric()
+    }
+
     pub(super) fn generation(&self, unneeded: u64) -> u64 {
         self.drop_those_over(unneeded);
         self.ring.load().generation

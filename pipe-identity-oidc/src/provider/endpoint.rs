@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Method, Request, Uri};
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Result, SecretSource, SecretValue};
 use pipe_http::{AddressPolicy, HttpClient, HttpConfig, ServerAddress};
 
 use super::location::Location;
@@ -52,6 +52,12 @@ impl Endpoints {
     /// The same servers with other HTTP settings.
     pub(super) fn with_http(&self, http: HttpConfig) -> Self {
         Self { http, hosts: Arc::clone(&self.hosts), peers: self.peers, made: Mutex::default() }
+    }
+
+    /// The same servers, with this client certificate.
+    pub(super) fn with_certificate(&self, certificate: &SecretValue) -> Self {
+        let source = SecretSource::Value(certificate.clone());
+        self.with_http(self.http.clone().with_client_certificate(source))
     }
 
     /// # Errors

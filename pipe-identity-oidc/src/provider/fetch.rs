@@ -5,15 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::HeaderMap;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
-    IF_NONE_MATCH,
+    ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    HeaderValue, IF_NONE_MATCH,
 };
-use pipe_core::{Error, ErrorKind, Result};
-use pipe_http::{HttpConfig, HttpResponse};
+use pipe_core::{Error, ErrorKind, Result, SecretReader, SecretSource};
+use pipe_http::{HttpResponse, ServerAddress};
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoints;
-use super::settings::TTL_RANGE;
+use super::settings::{ProviderSettings, TTL_RANGE};
 
 /// One request, answered or not.
 #[async_trait]
@@ -22,29 +22,54 @@ pub(super) trait Fetch: Send + Sync + 'static {
 }
 
 /// Fetches through HTTP.
-pub(super) struct HttpFetch(Endpoints);
+pub(super) struct HttpFetch {
+    endpoints: Endpoints,
+    /// What to present, and to whom alone.
+    bearer: Option<(SecretReader, Vec<ServerAddress>)>,
+}
 
 impl HttpFetch {
-    pub(super) fn new(endpoints: &Endpoints, http: &HttpConfig, max_document: usize) -> Self {
-        let max_body = max_document.min(http.max_body);
-        Self(endpoints.with_http(http.clone().with_max_body(max_body)))
+    pub(super) fn new(endpoints: &Endpoints, settings: &ProviderSettings) -> Self {
+        let max_body = settings.max_document.min(settings.http.max_body);
+        let http = settings.http.clone().with_max_body(max_body);
+        let bearer = settings.bearer.as_ref().map(SecretSource::reader);
+        let bearer = bearer.map(|bearer| (bearer, settings.named_servers()));
+        Self { endpoints: endpoints.with_http(http), bearer }
+    }
+
+    async fn authorization(&self, server: &ServerAddress) -> Result<Option<HeaderValue>> {
+        let Some((bearer, servers)) = &self.bearer else { return Ok(None) };
+        if !servers.contains(server) {
+            return Ok(None);
+        }
+        let token = bearer.read().await?;
+        let text = Zeroizing::new([b"Bearer ", token.expose()].concat());
+        let mut value = HeaderValue::from_bytes(&text).map_err(|_| {
+            Error::new(ErrorKind::ConfigInvalid, "`bearer` cannot stand in a header")
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     /// Makes the client of this URL, so that faults of the HTTP settings show early.
     pub(super) fn prepare(&self, url: &str) -> Result<()> {
-        self.0.endpoint(url).map(drop)
+        self.endpoints.endpoint(url).map(drop)
     }
 }
 
 #[async_trait]
 impl Fetch for HttpFetch {
     async fn get(&self, url: &str, etag: Option<&HeaderValue>) -> Result<HttpResponse> {
-        let endpoint = self.0.endpoint(url)?;
+        let endpoint = self.endpoints.endpoint(url)?;
+        let authorization = self.authorization(endpoint.client.address()).await?;
         let mut request = endpoint.get();
         let headers = request.headers_mut();
         let json = "application/json, application/jwk-set+json";
         headers.insert(ACCEPT, HeaderValue::from_static(json));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
         if let Some(etag) = etag {
             headers.insert(IF_NONE_MATCH, etag.clone());
         }

@@ -15,9 +15,9 @@ mod source;
 mod status;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Result, SecretValue};
 
 use self::discovery::Discovery;
 use self::endpoint::Endpoints;
@@ -46,6 +46,8 @@ struct Inner {
     /// `None` when no network is used.
     discovery: Option<Arc<Discovery>>,
     endpoints: Endpoints,
+    /// With the client certificate that was used last.
+    certified: Mutex<Option<(SecretValue, Endpoints)>>,
     corrected: bool,
 }
 
@@ -58,7 +60,7 @@ impl Provider {
         let addresses = settings.check()?;
         let endpoints =
             Endpoints::new(settings.http.clone(), addresses.hosts.clone(), addresses.peers);
-        let fetch = HttpFetch::new(&endpoints, &settings.http, settings.max_document);
+        let fetch = HttpFetch::new(&endpoints, &settings);
         if let Some(at) = addresses.jwks_uri.as_ref().or(addresses.discovery.first())
             && !settings.is_static()
         {
@@ -111,7 +113,14 @@ impl Provider {
         };
         let corrected = addresses.corrected;
         let issuer = issuer.to_owned();
-        Ok(Self(Arc::new(Inner { issuer, keys, discovery, endpoints, corrected })))
+        Ok(Self(Arc::new(Inner {
+            issuer,
+            keys,
+            discovery,
+            endpoints,
+            certified: Mutex::default(),
+            corrected,
+        })))
     }
 
     /// The keys that are known, fresh or stale. Asks nobody.
@@ -147,12 +156,28 @@ impl Provider {
         self.0.discovery.as_ref().ok_or_else(without_network)?.metadata().await
     }
 
-    /// A client for an endpoint of the discovery document or of the settings.
+    /// A client for an endpoint of the discovery document or of the settings, with a client
+    /// certificate (the chain and the key, PEM) if one is given.
     ///
     /// # Errors
     /// `ConfigInvalid` when it is no safe URL, leads where it may not, or no network is to be used.
-    pub(crate) fn client_for(&self, url: &str) -> Result<Endpoint> {
-        self.0.endpoints.endpoint(url)
+    pub(crate) fn client_for(
+        &self,
+        url: &str,
+        certificate: Option<&SecretValue>,
+    ) -> Result<Endpoint> {
+        let Some(certificate) = certificate else { return self.0.endpoints.endpoint(url) };
+        let mut certified = self.0.certified.lock().unwrap_or_else(PoisonError::into_inner);
+        // A certificate that was rotated takes the place of the old one.
+        if let Some((last, endpoints)) = &*certified
+            && last == certificate
+        {
+            return endpoints.endpoint(url);
+        }
+        let endpoints = self.0.endpoints.with_certificate(certificate);
+        let endpoint = endpoints.endpoint(url)?;
+        *certified = Some((certificate.clone(), endpoints));
+        Ok(endpoint)
     }
 
     /// How the keys are. Asks nobody.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Result, SecretSource};
 use pipe_http::{AddressPolicy, HttpConfig, ServerAddress};
 use url::{Host, Url};
 
@@ -52,6 +52,8 @@ pub(crate) struct ProviderSettings {
     pub(crate) max_document: usize,
     /// Hosts that may be on a private network or on this machine, though a document named them.
     pub(crate) allowed_hosts: Vec<String>,
+    /// What to present when asking for documents, to the servers that the settings name.
+    pub(crate) bearer: Option<SecretSource>,
 }
 
 impl ProviderSettings {
@@ -70,12 +72,23 @@ impl ProviderSettings {
             stale_bound: Duration::from_secs(3600),
             max_document: 256 << 10,
             allowed_hosts: Vec::new(),
+            bearer: None,
         }
     }
 
     /// Whether the network is not to be used.
     pub(super) fn is_static(&self) -> bool {
         matches!(self.keys, KeySource::File(_) | KeySource::Inline(_))
+    }
+
+    /// The servers that a person named, not a document.
+    pub(super) fn named_servers(&self) -> Vec<ServerAddress> {
+        let keys = match &self.keys {
+            KeySource::JwksUri(url) => Some(url),
+            _ => None,
+        };
+        let urls = [Some(&self.issuer), self.discovery_url.as_ref(), keys];
+        urls.into_iter().flatten().filter_map(|url| ServerAddress::origin_of(url).ok()).collect()
     }
 
     /// Checks everything that can be checked without a network.
@@ -94,7 +107,11 @@ impl ProviderSettings {
         if self.max_document == 0 {
             faults.push(("max_document", "must be more than zero"));
         }
-        let issuer = keep(&mut faults, "issuer", parse_issuer(&self.issuer));
+        let issuer = match (self.is_static(), parse_issuer(&self.issuer)) {
+            // Whoever is never asked may have any name.
+            (true, issuer) => issuer.ok(),
+            (false, issuer) => keep(&mut faults, "issuer", issuer),
+        };
         let mut corrected = false;
         let mut discovery = Vec::new();
         match &self.discovery_url {
