@@ -102,7 +102,11 @@ impl Claims {
         let certificate = text(CERTIFICATE);
         let key = text(KEY);
         let understood = usize::from(certificate.is_some()) + usize::from(key.is_some());
-        Some(Confirmation { certificate, key, is_complete: understood == members.len() })
+        Some(Confirmation {
+            certificate,
+            key,
+            is_complete: understood != 0 && understood == members.len(),
+        })
     }
 
     /// The claims as they stand in the token.
