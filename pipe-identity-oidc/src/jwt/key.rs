@@ -2,6 +2,8 @@
 
 mod der;
 mod public;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

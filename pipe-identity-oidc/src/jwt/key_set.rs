@@ -1,5 +1,8 @@
 //! The keys of an issuer (RFC 7517).
 
+#[cfg(test)]
+mod tests;
+
 use pipe_core::{Error, ErrorKind, Result, TokenFault};
 use serde_json::{Map, Value};
 

@@ -1,5 +1,8 @@
 //! What an issuer's tokens must be like.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

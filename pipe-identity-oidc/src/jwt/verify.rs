@@ -1,6 +1,9 @@
 //! The checks, in the order in which their faults may be told: form, algorithm, key, signature, and
 //! only then the claims.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -6,7 +6,9 @@ use aws_lc_rs::signature::{
     RsaPublicKeyComponents,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::super::Algorithm;
@@ -189,8 +191,17 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The bytes of a member in base64url.
 pub(super) fn bytes(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()
+    LENIENT.decode(jwk.get(name)?.as_str()?).ok()
 }
+
+/// Unlike in a token, bits after the last byte are ignored in a key: some producers leave them there,
+/// and a key that is skipped for them could not make another of the same name ambiguous.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// RFC 8725 3.5, NIST SP 800-131A.
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), &'static str> {

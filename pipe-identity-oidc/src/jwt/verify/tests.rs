@@ -1,0 +1,730 @@
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pipe_core::TokenFault::{self, *};
+use serde_json::json;
+
+use super::*;
+use crate::jwt::policy::TokenPolicyBuilder;
+use crate::jwt::{Algorithm, Limits, TrustedIssuer};
+
+const SECRET: &[u8] = b"a shared secret of 32 bytes, min";
+const ISSUER: &str = "https://issuer.example";
+const AUDIENCE: &str = "https://api.example";
+const NOW: u64 = 1_800_000_000;
+const LEEWAY: u64 = 30;
+const DAY: u64 = 24 * 3600;
+
+fn builder() -> TokenPolicyBuilder {
+    TokenPolicy::builder(TrustedIssuer::exact(ISSUER)).algorithms([Algorithm::Hs256])
+}
+
+fn strict() -> TokenPolicy {
+    builder().build().unwrap()
+}
+
+fn lenient() -> TokenPolicy {
+    builder().token_type(TokenType::Lenient).build().unwrap()
+}
+
+fn keys() -> KeySet {
+    KeySet::hmac(SECRET, Algorithm::Hs256).unwrap()
+}
+
+fn header() -> Value {
+    json!({ "alg": "HS256", "typ": "at+jwt", "kid": "k" })
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": NOW + 300, "iat": NOW - 10,
+        "jti": "t-1", "client_id": "svc", "scope": "read write",
+    })
+}
+
+/// What is there, with these members instead; `null` removes one.
+fn with(mut object: Value, changes: Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+    object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    object
+}
+
+fn sign(header: &str, payload: &str) -> String {
+    sign_bytes(header.as_bytes(), payload.as_bytes())
+}
+
+fn sign_bytes(header: &[u8], payload: &[u8]) -> String {
+    let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    mac(&input)
+}
+
+fn mac(input: &str) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+fn verify(policy: &TokenPolicy, token: &str) -> Result<Claims, TokenFault> {
+    let jwt = Jwt::parse(token.as_bytes(), policy.limits())?;
+    policy.verify(&jwt, &keys(), &[AUDIENCE], at(NOW))
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// The fault of a token with these members, under the lenient policy.
+fn fault_of(header_changes: Value, claim_changes: Value) -> Option<TokenFault> {
+    let token = sign(
+        &with(header(), header_changes).to_string(),
+        &with(claims(), claim_changes).to_string(),
+    );
+    verify(&lenient(), &token).err()
+}
+
+fn claim_fault(changes: Value) -> Option<TokenFault> {
+    fault_of(json!({}), changes)
+}
+
+fn header_fault(changes: Value) -> Option<TokenFault> {
+    fault_of(changes, json!({}))
+}
+
+/// The fault of a token in which this text of the payload is replaced, for what `json!` cannot say.
+fn raw_fault(from: &str, to: &str) -> Option<TokenFault> {
+    let payload = claims().to_string();
+    assert!(payload.contains(from), "{from}");
+    verify(&lenient(), &sign(&header().to_string(), &payload.replacen(from, to, 1))).err()
+}
+
+/// The same for the header.
+fn raw_header_fault(text: &str) -> Option<TokenFault> {
+    verify(&lenient(), &sign(text, &claims().to_string())).err()
+}
+
+fn exp(value: &str) -> Option<TokenFault> {
+    raw_fault(&format!("\"exp\":{}", NOW + 300), &format!("\"exp\":{value}"))
+}
+
+fn extra(member: &str) -> Option<TokenFault> {
+    raw_fault("{", &format!("{{{member},"))
+}
+
+/// REQ 004-74.1
+#[test]
+fn a_sound_token_is_accepted_by_both_policies() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    for policy in [strict(), lenient()] {
+        let claims = verify(&policy, &token).unwrap();
+        assert_eq!(claims.issuer(), ISSUER);
+        assert_eq!(claims.subject(), "alice");
+        assert_eq!(claims.audiences().collect::<Vec<_>>(), [AUDIENCE]);
+        assert_eq!((claims.expires_at(), claims.issued_at()), (NOW + 300, Some(NOW - 10)));
+        assert_eq!(claims.not_before(), None);
+        assert_eq!((claims.token_id(), claims.client_id()), (Some("t-1"), Some("svc")));
+        assert_eq!(claims.scopes().collect::<Vec<_>>(), ["read", "write"]);
+        assert!(claims.confirmation().is_none());
+    }
+}
+
+/// The table of differences between libraries, row by row: what each of them accepts, and we refuse.
+#[test]
+fn what_other_libraries_accept_is_refused() {
+    let rows = [
+        ("crit unknown", header_fault(json!({ "crit": ["x"] })), Unsupported),
+        ("b64 false", header_fault(json!({ "b64": false })), Unsupported),
+        ("crit []", header_fault(json!({ "crit": [] })), Unsupported),
+        ("typ logout+jwt", header_fault(json!({ "typ": "logout+jwt" })), WrongType),
+        ("iss missing", claim_fault(json!({ "iss": null })), MissingClaim),
+        ("iss null", raw_fault(&format!("\"{ISSUER}\""), "null"), Malformed),
+        ("iss 42", claim_fault(json!({ "iss": 42 })), Malformed),
+        ("iss {}", claim_fault(json!({ "iss": {} })), Malformed),
+        ("iss array with ours", claim_fault(json!({ "iss": [ISSUER] })), Malformed),
+        ("aud missing", claim_fault(json!({ "aud": null })), MissingClaim),
+        ("aud number", claim_fault(json!({ "aud": 1 })), Malformed),
+        ("aud [a,1]", claim_fault(json!({ "aud": [AUDIENCE, 1] })), Malformed),
+        ("sub number", claim_fault(json!({ "sub": 1 })), Malformed),
+        ("exp string", claim_fault(json!({ "exp": (NOW + 300).to_string() })), Malformed),
+        ("exp 1e300", exp("1e300"), Malformed),
+        ("exp u64::MAX", exp("18446744073709551615"), LifetimeTooLong),
+        ("exp 1e18", exp("1e18"), LifetimeTooLong),
+        ("exp in 100 years", claim_fault(json!({ "exp": NOW + 36_525 * DAY })), LifetimeTooLong),
+        (
+            "exp == now-leeway",
+            claim_fault(json!({ "exp": NOW - LEEWAY, "iat": NOW - 99 })),
+            Expired,
+        ),
+        ("nbf +1 h", claim_fault(json!({ "nbf": NOW + 3600 })), NotYetValid),
+        (
+            "iat +1 day",
+            claim_fault(json!({ "iat": NOW + DAY, "exp": NOW + DAY + 9 })),
+            IssuedInFuture,
+        ),
+        ("iat string", claim_fault(json!({ "iat": "1" })), Malformed),
+        ("exp<iat", claim_fault(json!({ "exp": NOW + 5, "iat": NOW + 10 })), Malformed),
+        ("duplicate exp", extra(r#""exp":1"#), Malformed),
+        ("duplicate iss", extra(r#""iss":"x""#), Malformed),
+        ("duplicate alg", raw_header_fault(r#"{"alg":"HS256","alg":"HS256"}"#), Malformed),
+        ("duplicate kid", raw_header_fault(r#"{"alg":"HS256","kid":"a","kid":"a"}"#), Malformed),
+        ("duplicate roles", extra(r#""roles":[],"roles":[]"#), Malformed),
+        (
+            "payload array",
+            verify(&lenient(), &sign(&header().to_string(), "[1800000300,0,\"a\",\"b\",\"c\"]"))
+                .err(),
+            Malformed,
+        ),
+        ("payload BOM", raw_fault("{", "\u{feff}{"), Malformed),
+        ("depth 200", extra(&format!("\"a\":{}{}", "[".repeat(200), "]".repeat(200))), Malformed),
+        ("zip", header_fault(json!({ "zip": "DEF" })), Unsupported),
+        ("enc", header_fault(json!({ "enc": "A256GCM" })), Unsupported),
+        ("kid number", header_fault(json!({ "kid": 1 })), Malformed),
+        ("jti object", claim_fault(json!({ "jti": {} })), Malformed),
+        ("NUL in sub", claim_fault(json!({ "sub": "a\0b" })), Malformed),
+    ];
+    for (case, fault, expected) in rows {
+        assert_eq!(fault, Some(expected), "{case}");
+    }
+    // jku and an embedded jwk are ignored.
+    assert_eq!(header_fault(json!({ "jku": "https://evil.example", "jwk": {}, "x5c": [] })), None);
+}
+
+#[test]
+fn key_headers_are_refused_when_the_policy_says_so() {
+    let policy = builder().key_headers(KeyHeaders::Reject).build().unwrap();
+    for name in ["jku", "x5u", "jwk", "x5c"] {
+        let header = with(header(), json!({ name: "x" })).to_string();
+        let fault = verify(&policy, &sign(&header, &claims().to_string())).err();
+        assert_eq!(fault, Some(Unsupported), "{name}");
+    }
+}
+
+/// A1
+#[test]
+fn an_algorithm_that_is_not_allowed_is_refused_whatever_it_is() {
+    for alg in [
+        json!("none"),
+        json!("None"),
+        json!("nOnE"),
+        json!("hs256"),
+        json!("HS256 "),
+        json!("HS384"),
+        json!("RS256"),
+        json!(""),
+        json!(1),
+        json!(["HS256"]),
+        Value::Null,
+    ] {
+        assert_eq!(header_fault(json!({ "alg": alg })), Some(AlgorithmRefused), "{alg}");
+    }
+    assert_eq!(raw_header_fault(r#"{"alg":null}"#), Some(AlgorithmRefused));
+}
+
+/// A4
+#[test]
+fn a_signature_that_is_not_the_tokens_is_refused() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let other = sign("{}", "{}");
+    let other = other.rsplit_once('.').unwrap().1;
+    let flipped =
+        format!("{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
+    for signature in [other, &flipped, &signature[..40], &format!("{signature}AAAA"), "AAAA"] {
+        let fault = verify(&lenient(), &format!("{input}.{signature}")).err();
+        assert_eq!(fault, Some(BadSignature), "{signature}");
+    }
+    assert_eq!(verify(&lenient(), &format!("{input}.")).err(), Some(Malformed));
+}
+
+/// B3, B6, B8
+#[test]
+fn a_header_that_asks_for_more_is_unsupported() {
+    for text in [
+        r#"{"alg":"HS256","crit":null}"#,
+        r#"{"alg":"HS256","crit":"exp"}"#,
+        r#"{"alg":"HS256","crit":["exp","exp"],"exp":1}"#,
+        r#"{"alg":"HS256","b64":true}"#,
+        r#"{"alg":"HS256","zip":null}"#,
+        r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483648}"#,
+        r#"{"alg":"HS256","cty":"JWT"}"#,
+        r#"{"alg":"HS256","cty":"application/jwt"}"#,
+    ] {
+        assert_eq!(raw_header_fault(text), Some(Unsupported), "{text}");
+    }
+    assert_eq!(raw_header_fault(r#"{"alg":"HS256","cty":"json"}"#), None);
+}
+
+/// B5
+#[test]
+fn a_kid_is_compared_byte_by_byte() {
+    let key = || VerifyingKey::from_secret(SECRET, Algorithm::Hs256).unwrap().with_kid("k");
+    let keys = KeySet::from_keys([key()]).unwrap();
+    let fault = |kid: Value| {
+        let token = sign(&with(header(), json!({ "kid": kid })).to_string(), &claims().to_string());
+        let jwt = Jwt::parse(token.as_bytes(), &Limits::new())?;
+        lenient().verify(&jwt, &keys, &[AUDIENCE], at(NOW)).map(|_| ())
+    };
+    assert_eq!(fault(json!("k")), Ok(()));
+    assert_eq!(fault(Value::Null), Ok(()));
+    for kid in ["", "K", "k ", "k\0", "../../dev/null", "' or 1=1 --", "k\r\n", "\u{43a}"] {
+        assert_eq!(fault(json!(kid)), Err(UnknownKey), "{kid:?}");
+    }
+    assert_eq!(fault(json!("k".repeat(10 * 1024))), Err(Malformed));
+    assert_eq!(fault(json!(["k"])), Err(Malformed));
+}
+
+/// B7
+#[test]
+fn the_type_decides_under_each_policy() {
+    let fault = |policy: &TokenPolicy, typ: &str| {
+        let header = format!(r#"{{"alg":"HS256"{typ}}}"#);
+        verify(policy, &sign(&header, &claims().to_string())).err()
+    };
+    for typ in [r#","typ":"at+jwt""#, r#","typ":"AT+JWT""#, r#","typ":"Application/at+jwt""#] {
+        assert_eq!(fault(&strict(), typ), None, "{typ}");
+        assert_eq!(fault(&lenient(), typ), None, "{typ}");
+    }
+    for typ in ["", r#","typ":"JWT""#, r#","typ":"jwt""#] {
+        assert_eq!(fault(&strict(), typ), Some(WrongType), "{typ}");
+        assert_eq!(fault(&lenient(), typ), None, "{typ}");
+    }
+    for typ in [
+        r#","typ":null"#,
+        r#","typ":1"#,
+        r#","typ":"""#,
+        r#","typ":"dpop+jwt""#,
+        r#","typ":"logout+jwt""#,
+        r#","typ":"at+jwt;x=1""#,
+        r#","typ":" at+jwt""#,
+        r#","typ":"x/at+jwt""#,
+        r#","typ":"id_token""#,
+    ] {
+        assert_eq!(fault(&strict(), typ), Some(WrongType), "{typ}");
+        assert_eq!(fault(&lenient(), typ), Some(WrongType), "{typ}");
+    }
+    let logout = builder().token_type(TokenType::Exactly("logout+jwt".into())).build().unwrap();
+    assert_eq!(fault(&logout, r#","typ":"logout+jwt""#), None);
+    assert_eq!(fault(&logout, r#","typ":"at+jwt""#), Some(WrongType));
+    let id_token = builder().token_type(TokenType::Untyped).build().unwrap();
+    assert_eq!(fault(&id_token, ""), None);
+    assert_eq!(fault(&id_token, r#","typ":"at+jwt""#), Some(WrongType));
+}
+
+/// D8
+#[test]
+fn another_kind_of_token_is_refused_even_when_it_has_no_type() {
+    for name in ["at_hash", "c_hash", "events"] {
+        let changes = json!({ name: "x" });
+        assert_eq!(fault_of(json!({ "typ": null }), changes.clone()), Some(WrongType), "{name}");
+        assert_eq!(fault_of(json!({ "typ": "JWT" }), changes), Some(WrongType), "{name}");
+    }
+    assert_eq!(fault_of(json!({ "typ": null }), json!({ "nonce": "x" })), None);
+}
+
+/// C1, C2
+#[test]
+fn a_form_that_is_not_exactly_the_compact_one_is_refused() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    let [header, payload, signature] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let cases = [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        header.to_owned(),
+        format!("{header}.{payload}"),
+        format!("{token}."),
+        format!("{token}.{signature}"),
+        format!("{token}.a.b.c"),
+        format!(".{payload}.{signature}"),
+        format!("{header}..{signature}"),
+        format!("{header}.{payload}."),
+        format!("{token}="),
+        format!("{token}\n"),
+        format!(" {token}"),
+        format!("{header}=.{payload}.{signature}"),
+        format!("{header}.{payload}=.{signature}"),
+        format!("{header}.?{payload}.{signature}"),
+        format!("{header}.{payload}.+{}", &signature[1..]),
+        format!("{header}.{payload}./{}", &signature[1..]),
+        format!("{header}.{payload}.A"),
+        format!(r#"{{"protected":"{header}","payload":"{payload}","signature":"{signature}"}}"#),
+    ];
+    for case in cases {
+        assert_eq!(verify(&lenient(), &case).err(), Some(Malformed), "{case}");
+    }
+    // The last character of 32 bytes carries two bits that must be zero.
+    let last = signature.chars().last().unwrap();
+    for other in ('A'..='z').filter(|c| c.is_ascii_alphanumeric() && *c != last) {
+        let case = format!("{}{other}", &token[..token.len() - 1]);
+        assert!(matches!(verify(&lenient(), &case), Err(Malformed | BadSignature)), "{other}");
+    }
+}
+
+/// B6
+#[test]
+fn an_encrypted_token_is_unsupported() {
+    for token in ["a.b.c.d.e", "a..c.d.e", "...."] {
+        assert_eq!(verify(&lenient(), token).err(), Some(Unsupported), "{token}");
+    }
+}
+
+/// C1, C4
+#[test]
+fn a_part_that_is_not_an_object_is_malformed() {
+    let payload = claims().to_string();
+    for text in ["", "1", "null", "\"a\"", "[]", "{}x", "{", "\u{feff}{}"] {
+        assert_eq!(verify(&lenient(), &sign(text, &payload)).err(), Some(Malformed), "{text}");
+        let token = sign(&header().to_string(), text);
+        assert_eq!(verify(&lenient(), &token).err(), Some(Malformed), "{text}");
+    }
+    let token = sign_bytes(header().to_string().as_bytes(), b"{\"a\":\"\xff\"}");
+    assert_eq!(verify(&lenient(), &token).err(), Some(Malformed));
+}
+
+/// C6
+#[test]
+fn the_caps_are_exact() {
+    let parse = |token: &str, limits: Limits| Jwt::parse(token.as_bytes(), &limits).err();
+    let token = sign(&header().to_string(), &claims().to_string());
+    let exact = Limits::new().with_token_bytes(token.len());
+    assert_eq!(parse(&token, exact), None);
+    assert_eq!(parse(&token, exact.with_token_bytes(token.len() - 1)), Some(Malformed));
+    let header_bytes = token.find('.').unwrap();
+    assert_eq!(parse(&token, Limits::new().with_header_bytes(header_bytes)), None);
+    let less = Limits::new().with_header_bytes(header_bytes - 1);
+    assert_eq!(parse(&token, less), Some(Malformed));
+    assert_eq!(parse(&"a.".repeat(5_000_000), Limits::new()), Some(Malformed));
+}
+
+/// D1
+#[test]
+fn an_end_that_is_not_a_number_of_seconds_is_refused() {
+    assert_eq!(claim_fault(json!({ "exp": null })), Some(MissingClaim));
+    for value in ["null", "\"1800000300\"", "true", "-1", "-0.5", "[]", "{}", "1e300", "1e999"] {
+        assert_eq!(exp(value), Some(Malformed), "{value}");
+    }
+    for value in ["9223372036854775808", "18446744073709551615"] {
+        assert_eq!(exp(value), Some(LifetimeTooLong), "{value}");
+    }
+    assert_eq!(exp("18446744073709551616"), Some(Malformed));
+    let without_iat = |exp: f64| claim_fault(json!({ "iat": null, "exp": exp }));
+    assert_eq!(without_iat(0.0), Some(Expired));
+    assert_eq!(without_iat(1_800_000_300.9), None);
+    assert_eq!(without_iat(1_799_999_970.9), Some(Expired));
+    assert_eq!(without_iat(1_799_999_971.0), None);
+}
+
+/// D2
+#[test]
+fn a_token_is_accepted_until_the_second_before_its_end_and_the_leeway() {
+    let exp = |exp: u64| claim_fault(json!({ "iat": NOW - 100, "exp": exp }));
+    assert_eq!(exp(NOW - LEEWAY - 1), Some(Expired));
+    assert_eq!(exp(NOW - LEEWAY), Some(Expired));
+    assert_eq!(exp(NOW - LEEWAY + 1), None);
+}
+
+/// D3, D4
+#[test]
+fn a_token_is_accepted_from_its_beginning_less_the_leeway() {
+    assert_eq!(claim_fault(json!({ "nbf": NOW + LEEWAY })), None);
+    assert_eq!(claim_fault(json!({ "nbf": NOW + LEEWAY + 1 })), Some(NotYetValid));
+    assert_eq!(claim_fault(json!({ "iat": NOW + LEEWAY })), None);
+    assert_eq!(claim_fault(json!({ "iat": NOW + LEEWAY + 1 })), Some(IssuedInFuture));
+    for name in ["nbf", "iat"] {
+        for value in [json!("1"), json!(true), json!(-1), json!(1e300), json!([]), json!({})] {
+            assert_eq!(claim_fault(json!({ name: value })), Some(Malformed), "{name} {value}");
+        }
+        if name == "nbf" {
+            assert_eq!(extra("\"nbf\":null"), Some(Malformed));
+        }
+    }
+}
+
+/// D4
+#[test]
+fn a_life_of_a_day_is_accepted_and_a_second_more_is_not() {
+    let iat = NOW - 10;
+    assert_eq!(claim_fault(json!({ "iat": iat, "exp": iat + DAY })), None);
+    assert_eq!(claim_fault(json!({ "iat": iat, "exp": iat + DAY + 1 })), Some(LifetimeTooLong));
+    assert_eq!(claim_fault(json!({ "iat": null, "exp": NOW + DAY })), None);
+    assert_eq!(claim_fault(json!({ "iat": null, "exp": NOW + DAY + 1 })), Some(LifetimeTooLong));
+    assert_eq!(claim_fault(json!({ "exp": iat })), Some(Malformed));
+}
+
+/// D5
+#[test]
+fn an_issuer_that_is_not_the_same_bytes_is_another() {
+    for issuer in [
+        "https://issuer.example/",
+        "https://issuer.example.evil.example",
+        "https://issuer.exampl",
+        "https://Issuer.example",
+        "https://issuer.example:443",
+        "http://issuer.example",
+        "issuer.example",
+        "https://issuer.ex\u{430}mple",
+        "https://issuer.example\0",
+        " https://issuer.example",
+        "",
+    ] {
+        assert_eq!(claim_fault(json!({ "iss": issuer })), Some(WrongIssuer), "{issuer:?}");
+    }
+}
+
+#[test]
+fn an_issuer_may_have_several_spellings() {
+    let issuer = TrustedIssuer::exact("https://accounts.example").or("accounts.example");
+    let policy = TokenPolicy::builder(issuer).algorithms([Algorithm::Hs256]).build().unwrap();
+    for (issuer, fault) in [
+        ("https://accounts.example", None),
+        ("accounts.example", None),
+        ("http://accounts.example", Some(WrongIssuer)),
+    ] {
+        let claims = with(claims(), json!({ "iss": issuer })).to_string();
+        assert_eq!(verify(&policy, &sign(&header().to_string(), &claims)).err(), fault);
+    }
+}
+
+/// D5, D9
+#[test]
+fn a_tenant_template_is_bound_to_tid_and_to_the_list() {
+    let issuer = TrustedIssuer::template("https://login.example/{tenantid}/v2.0", ["t1", "t2"]);
+    let policy = TokenPolicy::builder(issuer).algorithms([Algorithm::Hs256]).build().unwrap();
+    let fault = |iss: &str, tid: Value| {
+        let claims = with(claims(), json!({ "iss": iss, "tid": tid })).to_string();
+        verify(&policy, &sign(&header().to_string(), &claims)).err()
+    };
+    assert_eq!(fault("https://login.example/t1/v2.0", json!("t1")), None);
+    assert_eq!(fault("https://login.example/t2/v2.0", json!("t2")), None);
+    assert_eq!(fault("https://login.example/t1/v2.0", json!("t2")), Some(WrongIssuer));
+    assert_eq!(fault("https://login.example/t3/v2.0", json!("t3")), Some(TenantMismatch));
+    assert_eq!(fault("https://login.example/t1/v2.0", Value::Null), Some(MissingClaim));
+    assert_eq!(fault("https://login.example/t1/v2.0", json!(1)), Some(Malformed));
+    for iss in [
+        "https://login.example/{tenantid}/v2.0",
+        "https://login.example//v2.0",
+        "https://login.example/v2.0",
+        "https://login.example/t1/v2.0/",
+        "https://evil.example/t1/v2.0",
+    ] {
+        assert_eq!(fault(iss, json!("t1")), Some(WrongIssuer), "{iss}");
+    }
+}
+
+/// D6
+#[test]
+fn an_audience_must_be_ours_byte_for_byte() {
+    for (aud, fault) in [
+        (json!(AUDIENCE), None),
+        (json!([AUDIENCE]), None),
+        (json!(["other", AUDIENCE]), None),
+        (json!("other"), Some(WrongAudience)),
+        (json!(["other"]), Some(WrongAudience)),
+        (json!("https://API.example"), Some(WrongAudience)),
+        (json!("https://api.example/"), Some(WrongAudience)),
+        (json!([]), Some(Malformed)),
+        (json!(""), Some(Malformed)),
+        (json!([[AUDIENCE]]), Some(Malformed)),
+        (json!({ "a": AUDIENCE }), Some(Malformed)),
+        (json!([AUDIENCE, null]), Some(Malformed)),
+        (json!(true), Some(Malformed)),
+    ] {
+        assert_eq!(claim_fault(json!({ "aud": aud })), fault, "{aud}");
+    }
+}
+
+#[test]
+fn nobody_expected_means_nobody_is_accepted() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    let jwt = Jwt::parse(token.as_bytes(), &Limits::new()).unwrap();
+    let nobody: [&str; 0] = [];
+    let refused = strict().verify(&jwt, &keys(), &nobody, at(NOW));
+    assert_eq!(refused.unwrap_err(), WrongAudience);
+}
+
+/// D7
+#[test]
+fn a_subject_is_a_text_of_1_to_255_bytes() {
+    assert_eq!(claim_fault(json!({ "sub": null })), Some(MissingClaim));
+    assert_eq!(claim_fault(json!({ "sub": "ä".repeat(127) })), None);
+    assert_eq!(claim_fault(json!({ "sub": "x".repeat(255) })), None);
+    for sub in [json!("x".repeat(256)), json!("ä".repeat(128)), json!(""), json!(["a"]), json!({})]
+    {
+        assert_eq!(claim_fault(json!({ "sub": sub })), Some(Malformed), "{sub}");
+    }
+    assert_eq!(raw_fault("\"alice\"", "null"), Some(Malformed));
+}
+
+#[test]
+fn a_claim_of_the_wrong_type_is_malformed() {
+    for (name, values) in [
+        ("jti", [json!(1), json!({}), json!("a\0"), json!("")]),
+        ("client_id", [json!(1), json!([]), json!("a\0"), json!("")]),
+        ("scope", [json!(1), json!({}), json!("a\0"), json!(["a"])]),
+        ("scp", [json!(1), json!({}), json!("a\0"), json!(["a", 1])]),
+        ("cnf", [json!(1), json!("x"), json!([]), json!({ "jkt": 1 })]),
+        ("cnf", [json!({ "x5t#S256": null }), json!({ "x5t#S256": {} }), json!(true), json!(0)]),
+    ] {
+        for value in values {
+            assert_eq!(claim_fault(json!({ name: value })), Some(Malformed), "{name} {value}");
+        }
+    }
+    for name in ["cnf", "scp", "nbf"] {
+        assert_eq!(extra(&format!("\"{name}\":null")), Some(Malformed), "{name}");
+    }
+}
+
+/// RFC 9068 2.2
+#[test]
+fn the_strict_policy_requires_what_the_profile_does() {
+    for name in ["iat", "jti", "client_id", "sub"] {
+        let claims = with(claims(), json!({ name: null })).to_string();
+        let token = sign(&header().to_string(), &claims);
+        assert_eq!(verify(&strict(), &token).err(), Some(MissingClaim), "{name}");
+        let expected = (name == "sub").then_some(MissingClaim);
+        assert_eq!(verify(&lenient(), &token).err(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_required_must_be_there_and_not_null() {
+    let policy = builder().require_claim("roles").build().unwrap();
+    let fault = |text: &str| {
+        let payload = claims().to_string().replacen('{', text, 1);
+        verify(&policy, &sign(&header().to_string(), &payload)).err()
+    };
+    assert_eq!(fault("{"), Some(MissingClaim));
+    assert_eq!(fault("{\"roles\":null,"), Some(Malformed));
+    assert_eq!(fault("{\"roles\":[],"), None);
+}
+
+#[test]
+fn the_first_fault_is_told_in_the_order_form_algorithm_key_signature_claims() {
+    let mut claims =
+        with(claims(), json!({ "iss": "x", "aud": "x", "exp": 1, "iat": null, "sub": 1 }));
+    let mut header = json!({ "alg": "RS256", "typ": "x", "kid": "unknown" });
+    let named = VerifyingKey::from_secret(SECRET, Algorithm::Hs256).unwrap().with_kid("k");
+    let keys = KeySet::from_keys([named]).unwrap();
+    let fault = |header: &Value, claims: &Value, signature: Option<&str>| {
+        let token = sign(&header.to_string(), &claims.to_string());
+        let (input, own) = token.rsplit_once('.').unwrap();
+        let token = format!("{input}.{}", signature.unwrap_or(own));
+        let jwt = Jwt::parse(token.as_bytes(), &Limits::new())?;
+        strict().verify(&jwt, &keys, &[AUDIENCE], at(NOW)).map(|_| ())
+    };
+    assert_eq!(fault(&header, &json!([]), Some("AAAA")), Err(Malformed));
+    assert_eq!(fault(&header, &claims, Some("AAAA")), Err(AlgorithmRefused));
+    header["alg"] = "HS256".into();
+    assert_eq!(fault(&header, &claims, Some("AAAA")), Err(UnknownKey));
+    header["kid"] = "k".into();
+    assert_eq!(fault(&header, &claims, Some("AAAA")), Err(BadSignature));
+    assert_eq!(fault(&header, &claims, None), Err(WrongIssuer));
+    claims["iss"] = ISSUER.into();
+    assert_eq!(fault(&header, &claims, None), Err(WrongAudience));
+    claims["aud"] = AUDIENCE.into();
+    assert_eq!(fault(&header, &claims, None), Err(MissingClaim));
+    claims["iat"] = 0.into();
+    assert_eq!(fault(&header, &claims, None), Err(Expired));
+    claims["iat"] = NOW.into();
+    claims["exp"] = (NOW + 1).into();
+    assert_eq!(fault(&header, &claims, None), Err(WrongType));
+    header["typ"] = "at+jwt".into();
+    assert_eq!(fault(&header, &claims, None), Err(Malformed));
+    claims["sub"] = "alice".into();
+    assert_eq!(fault(&header, &claims, None), Ok(()));
+}
+
+#[test]
+fn a_key_of_one_issuer_verifies_no_other() {
+    let set = |issuer: &str| {
+        let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET), "issuer": issuer });
+        jwk
+    };
+    let fault = |keys: Vec<Value>| {
+        let keys = KeySet::parse_local(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        let claims = with(claims(), json!({ "tid": "t1" })).to_string();
+        let token = sign(&with(header(), json!({ "kid": null })).to_string(), &claims);
+        let jwt = Jwt::parse(token.as_bytes(), &Limits::new()).unwrap();
+        strict().verify(&jwt, &keys, &[AUDIENCE], at(NOW)).err()
+    };
+    assert_eq!(fault(vec![set(ISSUER)]), None);
+    assert_eq!(fault(vec![set("https://other.example")]), Some(WrongIssuer));
+    assert_eq!(fault(vec![set("https://other.example"), set(ISSUER)]), None);
+    assert_eq!(fault(vec![set("https://{tenantid}.example")]), Some(WrongIssuer));
+    assert_eq!(fault(vec![set("")]), Some(WrongIssuer));
+}
+
+/// H5, F9
+#[test]
+fn verified_claims_are_checked_again_for_another_audience_and_another_time() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    let claims = verify(&strict(), &token).unwrap();
+    assert_eq!(claims.check_audience(&[AUDIENCE]), Ok(()));
+    assert_eq!(claims.check_audience(&["https://other.example"]), Err(WrongAudience));
+    let nobody: [&str; 0] = [];
+    assert_eq!(claims.check_audience(&nobody), Err(WrongAudience));
+    let policy = strict();
+    assert_eq!(policy.check_time(&claims, at(NOW + 300 + LEEWAY - 1)), Ok(()));
+    assert_eq!(policy.check_time(&claims, at(NOW + 300 + LEEWAY)), Err(Expired));
+    assert_eq!(policy.check_time(&claims, at(NOW - 10 - LEEWAY - 1)), Err(IssuedInFuture));
+    assert_eq!(
+        policy.check_time(&claims, UNIX_EPOCH - Duration::from_secs(1)),
+        Err(IssuedInFuture)
+    );
+}
+
+#[test]
+fn scopes_are_found_in_both_claims_and_both_forms() {
+    let scopes = |changes: Value| {
+        let payload = with(claims(), changes).to_string();
+        let claims = verify(&lenient(), &sign(&header().to_string(), &payload)).unwrap();
+        claims.scopes().map(str::to_owned).collect::<Vec<_>>().join("|")
+    };
+    assert_eq!(scopes(json!({ "scope": null, "scp": ["a", "b"] })), "a|b");
+    assert_eq!(scopes(json!({ "scope": null, "scp": "a b" })), "a|b");
+    assert_eq!(scopes(json!({ "scope": "a  b ", "scp": "c" })), "a|b|c");
+    assert_eq!(scopes(json!({ "scope": "" })), "");
+}
+
+/// D12
+#[test]
+fn what_a_token_is_bound_to_is_told_completely() {
+    let claims = |cnf: Value| {
+        let payload = with(claims(), json!({ "cnf": cnf })).to_string();
+        verify(&lenient(), &sign(&header().to_string(), &payload)).unwrap()
+    };
+    let bound = claims(json!({ "x5t#S256": "c", "jkt": "k" }));
+    let confirmation = bound.confirmation().unwrap();
+    assert_eq!((confirmation.certificate, confirmation.key), (Some("c"), Some("k")));
+    assert!(confirmation.is_complete);
+    assert!(!claims(json!({ "jkt": "k", "kid": "x" })).confirmation().unwrap().is_complete);
+    assert!(!claims(json!({})).confirmation().unwrap().is_complete);
+}
+
+#[test]
+fn a_claim_is_found_by_its_pointer() {
+    let payload = with(claims(), json!({ "a": { "b": ["x"] }, "x/y": { "~": 1 } })).to_string();
+    let claims = verify(&lenient(), &sign(&header().to_string(), &payload)).unwrap();
+    assert_eq!(claims.pointer("/a/b/0"), Some(&json!("x")));
+    assert_eq!(claims.pointer("/sub"), Some(&json!("alice")));
+    assert_eq!(claims.pointer("/x~1y/~0"), Some(&json!(1)));
+    for pointer in ["", "sub", "/", "/a/c", "/sub/x", "//"] {
+        assert_eq!(claims.pointer(pointer), None, "{pointer}");
+    }
+}
+
+/// H1, REQ 004-74.5
+#[test]
+fn debug_output_shows_no_value() {
+    let token = sign(&header().to_string(), &claims().to_string());
+    let jwt = Jwt::parse(token.as_bytes(), &Limits::new()).unwrap();
+    let claims = verify(&strict(), &token).unwrap();
+    let text = format!("{jwt:?} {:?} {claims:?} {:?}", jwt.jws(), keys());
+    assert!(text.contains("client_id"), "{text}");
+    let secret = std::str::from_utf8(SECRET).unwrap();
+    for value in ["alice", "svc", "t-1", ISSUER, AUDIENCE, secret, token.as_str()] {
+        assert!(!text.contains(value), "{text}");
+    }
+}
