@@ -9,6 +9,8 @@ use http::Uri;
 use pipe_core::{Error, ErrorKind, Result, SecretSource, SecretValue};
 use pipe_http::{HttpClient, HttpConfig, ServerAddress};
 
+use super::form::LONGEST_ANSWER;
+
 /// An endpoint, and a client that leads to its server.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
@@ -45,9 +47,10 @@ struct Connection {
 }
 
 impl Connections {
-    /// Clients with these settings.
+    /// Clients with these settings, whose answers are small.
     pub(crate) fn new(http: HttpConfig) -> Self {
-        Self { http, last: Mutex::default() }
+        let max_body = http.max_body.min(LONGEST_ANSWER);
+        Self { http: http.with_max_body(max_body), last: Mutex::default() }
     }
 
     /// The endpoint at this URL.
