@@ -7,5 +7,6 @@ pub mod jwt;
 pub use self::client::{
     AssertionAudience, AudienceParameter, ClientAuthentication, ClientConfig, ClientSecret,
     ClientSecretJwt, CredentialSource, JwtBearer, PluginTokens, PrivateKeyJwt, PublicClient,
-    ServiceAccountJwt, SignedAssertion, TlsClientAuth, TokenExchange, TokenOrigin, TokenSource,
+    ServiceAccountJwt, SignedAssertion, SilentScope, TlsClientAuth, TokenExchange, TokenOrigin,
+    TokenSource,
 };

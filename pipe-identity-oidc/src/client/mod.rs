@@ -26,7 +26,7 @@ pub use self::authentication::{
     PublicClient, ServiceAccountJwt, SignedAssertion, TlsClientAuth,
 };
 pub(crate) use self::authenticator::{Authenticator, Recipient};
-pub use self::config::{AudienceParameter, ClientConfig, JwtBearer, TokenExchange};
+pub use self::config::{AudienceParameter, ClientConfig, JwtBearer, SilentScope, TokenExchange};
 pub(crate) use self::credentials::Credentials;
 pub(crate) use self::endpoint::{Connections, Endpoint, Endpoints, FixedEndpoint};
 pub(crate) use self::form::FormRequest;

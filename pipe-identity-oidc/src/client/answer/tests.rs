@@ -10,7 +10,14 @@ fn response(body: impl Into<Vec<u8>>) -> HttpResponse {
 
 fn read(body: &Value, scopes: &[&str]) -> Result<Granted> {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    granted(&response(body.to_string()), &scopes, None)
+    granted(&response(body.to_string()), expecting(&scopes, None))
+}
+
+fn expecting<'a>(
+    scopes: &'a BTreeSet<String>,
+    exchange: Option<&'a TokenExchange>,
+) -> Expected<'a> {
+    Expected { scopes, silent_scope: SilentScope::Granted, exchange }
 }
 
 fn with(member: &str, value: impl Into<Value>) -> Value {
@@ -116,11 +123,11 @@ fn what_holds_no_usable_bearer_token_is_refused() {
         refused_as(ErrorKind::Unexpected, &body, &[]);
     }
     for text in ["", "<html>", "{\"access_token\":", "access_token=opaque&token_type=bearer"] {
-        let error = granted(&response(text), &BTreeSet::new(), None).unwrap_err();
+        let error = granted(&response(text), expecting(&BTreeSet::new(), None)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unexpected, "{text}");
     }
     let twice = r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#;
-    assert!(granted(&response(twice), &BTreeSet::new(), None).is_err());
+    assert!(granted(&response(twice), expecting(&BTreeSet::new(), None)).is_err());
 }
 
 /// G9
@@ -165,6 +172,21 @@ fn where_the_answer_is_silent_the_token_tells_the_scopes() {
     }
 }
 
+/// An opaque token of the provider that drops every scope.
+#[test]
+fn silence_can_be_refused() {
+    let scopes = BTreeSet::from(["read".to_owned()]);
+    let expected = Expected { silent_scope: SilentScope::Refused, ..expecting(&scopes, None) };
+    let read = |body: Value| granted(&response(body.to_string()), expected);
+    let error = read(without("scope")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.hint_text().contains("client.silent_scope"), "{error}");
+    assert!(read(with("scope", "read")).is_ok());
+    let nothing = BTreeSet::new();
+    let expected = Expected { scopes: &nothing, ..expected };
+    assert!(granted(&response(without("scope").to_string()), expected).is_ok());
+}
+
 #[test]
 fn all_that_was_consented_to_cannot_be_compared() {
     let scope = "https://graph.microsoft.com/.default";
@@ -182,7 +204,7 @@ fn an_exchange_gives_the_kind_of_token_that_was_asked_for() {
     let read = |exchange: &TokenExchange, kind: &str, issued: &str| {
         let mut body = with("token_type", kind);
         body["issued_token_type"] = issued.into();
-        granted(&response(body.to_string()), &BTreeSet::new(), Some(exchange))
+        granted(&response(body.to_string()), expecting(&BTreeSet::new(), Some(exchange)))
     };
     assert!(read(&exchange, "Bearer", ACCESS).is_ok());
     assert!(read(&exchange, "N_A", ID_TOKEN).is_err(), "nobody asked for that");
