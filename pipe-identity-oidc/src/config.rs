@@ -211,7 +211,7 @@ pub struct IssuerConfig {
     #[serde(default)]
     pub allowed_hosts: BTreeSet<String>,
     /// Timeouts, certificate authorities, proxy. By default, 3 seconds to connect, 5 in all, and
-    /// 256 KiB.
+    /// 1 MiB; of discovery documents and keys, never more than 256 KiB.
     #[serde(default = "default_http")]
     pub http: HttpConfig,
 }
@@ -228,7 +228,7 @@ fn default_http() -> HttpConfig {
     HttpConfig::new()
         .with_connect_timeout(Duration::from_secs(3))
         .with_timeout(Duration::from_secs(5))
-        .with_max_body(256 << 10)
+        .with_max_body(1 << 20)
 }
 
 impl IssuerConfig {

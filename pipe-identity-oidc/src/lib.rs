@@ -22,7 +22,8 @@ mod trusted;
 pub use self::client::{
     AssertionAudience, AudienceParameter, ClientAuthentication, ClientConfig, ClientSecret,
     ClientSecretJwt, CredentialSource, JwtBearer, PluginTokens, PrivateKeyJwt, PublicClient,
-    ServiceAccountJwt, SignedAssertion, TlsClientAuth, TokenExchange, TokenOrigin, TokenSource,
+    ServiceAccountJwt, SignedAssertion, SilentScope, TlsClientAuth, TokenExchange, TokenOrigin,
+    TokenSource,
 };
 pub(crate) use self::config::TENANT_PLACE;
 pub use self::config::{

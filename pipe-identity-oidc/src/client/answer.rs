@@ -14,7 +14,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Number, Value};
 use zeroize::Zeroizing;
 
-use super::{TokenExchange, refused};
+use super::{SilentScope, TokenExchange, refused};
 
 /// How long a token is taken to live when the provider does not say (RFC 6749 5.1 lets it be silent).
 pub(crate) const ASSUMED_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -33,7 +33,15 @@ pub(crate) struct Granted {
     pub(crate) scopes: BTreeSet<String>,
 }
 
-/// Reads the answer to a request for these scopes.
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected<'a> {
+    pub(crate) scopes: &'a BTreeSet<String>,
+    pub(crate) silent_scope: SilentScope,
+    pub(crate) exchange: Option<&'a TokenExchange>,
+}
+
+/// Reads the answer to a request.
 ///
 /// A provider may add scopes of its own; they are not reported, as nobody asked for them. One that
 /// leaves some out without saying so has not granted what the caller relies on: that is refused.
@@ -42,11 +50,8 @@ pub(crate) struct Granted {
 /// - As the provider refuses, see [`refused`].
 /// - `PermissionDenied`: not all scopes were granted.
 /// - `Unexpected`: this is no answer with a bearer token that lives.
-pub(crate) fn granted(
-    response: &HttpResponse,
-    scopes: &BTreeSet<String>,
-    exchange: Option<&TokenExchange>,
-) -> Result<Granted> {
+pub(crate) fn granted(response: &HttpResponse, expected: Expected<'_>) -> Result<Granted> {
+    let Expected { scopes, exchange, .. } = expected;
     if response.status != 200 {
         return Err(refused(response));
     }
@@ -69,11 +74,14 @@ pub(crate) fn granted(
             .hint("check `client.token_exchange.requested_token_type`"));
     }
     let lifetime = lifetime(answer.expires_in.as_ref())?;
-    let missing = missing(scopes, answer.scope.as_deref(), &token);
+    let missing = missing(expected, answer.scope.as_deref(), &token);
     if !missing.is_empty() {
         return Err(Error::new(ErrorKind::PermissionDenied, "not all scopes were granted")
             .with("missing", missing.join(" "))
-            .hint("grant them to the client `client.id` on the provider, or ask for less"));
+            .hint(
+                "grant them to the client `client.id` on the provider, or ask for less; if it \
+                 grants them and does not say so, set `client.silent_scope` to granted",
+            ));
     }
     Ok(Granted { token: BearerToken::new(token), lifetime, scopes: scopes.clone() })
 }
@@ -152,23 +160,21 @@ fn lifetime(expires_in: Option<&Value>) -> Result<Duration> {
 
 /// The scopes that were asked for and are not granted.
 ///
-/// Where the answer is silent, all are granted (RFC 6749 5.1), unless the token itself says
-/// otherwise: a real provider that drops every scope leaves `scope` out of both. A token of RFC 9068
-/// carries the scopes that it was asked for, so that its silence means that there are none.
-fn missing<'a>(
-    asked: &'a BTreeSet<String>,
-    told: Option<&str>,
-    token: &SecretValue,
-) -> Vec<&'a str> {
-    if asked.is_empty() {
+/// Where the answer is silent, the token itself may tell: a real provider that drops every scope
+/// leaves `scope` out of both. A token of RFC 9068 carries the scopes that it was asked for, so that
+/// its silence means that there are none.
+fn missing<'a>(expected: Expected<'a>, told: Option<&str>, token: &SecretValue) -> Vec<&'a str> {
+    if expected.scopes.is_empty() {
         return Vec::new();
     }
-    let granted: Option<BTreeSet<String>> = match told {
-        Some(scope) => Some(words(scope)),
-        None => token.expose_str().and_then(scopes_inside),
+    let told = told.map(words).or_else(|| token.expose_str().and_then(scopes_inside));
+    let granted = match (told, expected.silent_scope) {
+        (Some(granted), _) => granted,
+        (None, SilentScope::Granted) => return Vec::new(),
+        (None, SilentScope::Refused) => BTreeSet::new(),
     };
-    let Some(granted) = granted else { return Vec::new() };
-    asked
+    expected
+        .scopes
         .iter()
         // Entra ID's word for all that was consented to; the answer names the single ones.
         .filter(|scope| !granted.contains(*scope) && !scope.ends_with("/.default"))

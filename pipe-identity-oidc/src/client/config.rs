@@ -67,6 +67,9 @@ pub struct ClientConfig {
     /// How the provider is told whom we want to call.
     #[serde(default)]
     pub audience_parameter: AudienceParameter,
+    /// What it means when neither the provider nor the token tells which scopes were granted.
+    #[serde(default)]
+    pub silent_scope: SilentScope,
     /// The JWT bearer grant (RFC 7523), for `AuthMethod::Jwt`.
     #[serde(default)]
     pub jwt_bearer: Option<JwtBearer>,
@@ -86,6 +89,7 @@ impl ClientConfig {
             token_endpoint: None,
             audience: None,
             audience_parameter: AudienceParameter::default(),
+            silent_scope: SilentScope::default(),
             jwt_bearer: None,
             token_exchange: None,
         }
@@ -120,6 +124,12 @@ impl ClientConfig {
     #[must_use]
     pub fn with_audience_parameter(self, audience_parameter: AudienceParameter) -> Self {
         Self { audience_parameter, ..self }
+    }
+
+    /// What it means when neither the provider nor the token tells which scopes were granted.
+    #[must_use]
+    pub fn with_silent_scope(self, silent_scope: SilentScope) -> Self {
+        Self { silent_scope, ..self }
     }
 
     /// The JWT bearer grant, for `AuthMethod::Jwt`.
@@ -179,6 +189,23 @@ pub enum AudienceParameter {
     Audience,
     /// Both of them.
     Both,
+}
+
+/// What a provider means that does not say which scopes it granted, when the token is opaque or
+/// silent too.
+///
+/// By the standard it granted all (RFC 6749 5.1). There are providers that drop the scopes that they
+/// do not know and, when none is left, say nothing: with those, silence is better refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SilentScope {
+    /// All that were asked for were granted.
+    #[default]
+    Granted,
+    /// None was granted.
+    Refused,
 }
 
 /// The JWT bearer grant: an assertion is exchanged for a token (RFC 7523 2.1).
@@ -301,6 +328,7 @@ mod tests {
             "token_endpoint": "https://idp.example/token",
             "audience": "https://api.example",
             "audience_parameter": "both",
+            "silent_scope": "refused",
             "jwt_bearer": {},
             "token_exchange": { "subject_token": { "file": "/t" } },
         });

@@ -72,8 +72,13 @@ impl Credentials {
         patience: Duration,
     ) -> Self {
         let authenticator = Authenticator::new(&config.id, &config.authentication, clock.clone());
-        let audience_parameter = config.audience_parameter;
-        let client = Arc::new(Client { authenticator, endpoints, audience_parameter, clock });
+        let client = Arc::new(Client {
+            authenticator,
+            endpoints,
+            audience_parameter: config.audience_parameter,
+            silent_scope: config.silent_scope,
+            clock,
+        });
         let sources = Cache::new(MOST_SOURCES);
         Self { config, client, patience, sources, closed: AtomicBool::new(false) }
     }

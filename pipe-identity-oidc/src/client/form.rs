@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::Endpoint;
 
 /// What these endpoints answer is small; a body beyond this is refused.
-const LONGEST_ANSWER: usize = 1 << 20;
+pub(crate) const LONGEST_ANSWER: usize = 1 << 20;
 
 /// A form to be sent. It is wiped afterwards, and all of its memory that it outgrew before.
 pub(crate) struct FormRequest {

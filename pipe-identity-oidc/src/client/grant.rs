@@ -9,11 +9,11 @@ use pipe_core::identity::AuthMethod;
 use pipe_core::{Clock, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::answer::granted;
+use super::answer::{Expected, granted};
 use super::source::{Obtain, Obtained};
 use super::{
     AudienceParameter, Authenticator, ClientAuthentication, ClientConfig, Endpoints, FormRequest,
-    JwtBearer, Recipient, TokenExchange,
+    JwtBearer, Recipient, SilentScope, TokenExchange,
 };
 
 /// Our standing with the provider, which all requests share.
@@ -21,6 +21,7 @@ pub(crate) struct Client {
     pub(crate) authenticator: Authenticator,
     pub(crate) endpoints: Arc<dyn Endpoints>,
     pub(crate) audience_parameter: AudienceParameter,
+    pub(crate) silent_scope: SilentScope,
     pub(crate) clock: Clock,
 }
 
@@ -117,7 +118,8 @@ pub(crate) struct TokenRequest {
 #[async_trait]
 impl Obtain for TokenRequest {
     async fn obtain(&self) -> Result<Obtained> {
-        let Client { authenticator, endpoints, audience_parameter, clock } = &*self.client;
+        let Client { authenticator, endpoints, audience_parameter, silent_scope, clock } =
+            &*self.client;
         let certificate = authenticator.certificate().await?;
         let endpoint = endpoints.token_endpoint(certificate.as_ref()).await?;
         let mut form = FormRequest::new();
@@ -140,7 +142,12 @@ impl Obtain for TokenRequest {
         // The provider counts from when it answers: by counting from here we end first.
         let (asked_at, today) = (Instant::now(), clock.now());
         let response = form.send(&endpoint).await?;
-        let granted = granted(&response, &self.scopes, self.grant.exchange())
+        let expected = Expected {
+            scopes: &self.scopes,
+            silent_scope: *silent_scope,
+            exchange: self.grant.exchange(),
+        };
+        let granted = granted(&response, expected)
             .map_err(|error| error.with("server", endpoint.client.address()))?;
         tracing::debug!(
             grant = self.grant.name(),

@@ -26,9 +26,9 @@ pub use self::authentication::{
     PublicClient, ServiceAccountJwt, SignedAssertion, TlsClientAuth,
 };
 pub(crate) use self::authenticator::{Authenticator, Recipient};
-pub use self::config::{AudienceParameter, ClientConfig, JwtBearer, TokenExchange};
+pub use self::config::{AudienceParameter, ClientConfig, JwtBearer, SilentScope, TokenExchange};
 pub(crate) use self::credentials::Credentials;
-pub(crate) use self::endpoint::{Connections, Endpoint, Endpoints, FixedEndpoint};
+pub(crate) use self::endpoint::{Endpoint, Endpoints};
 pub(crate) use self::form::FormRequest;
 pub(crate) use self::refusal::{Refusal, refused};
 pub use self::source::CredentialSource;

@@ -74,10 +74,10 @@ impl Refusal {
             ),
             Self::InvalidGrant => (
                 Unauthenticated,
-                "the provider does not accept the assertion or the token that was presented",
-                "check that `client.jwt_bearer.assertion` or `client.token_exchange.subject_token` \
-                 is meant for this provider, trusted there and not expired; and that the client \
-                 does not need DPoP",
+                "the provider does not accept what the grant presents",
+                "check audience, issuer and expiry of `client.jwt_bearer.assertion` or \
+                 `client.token_exchange.subject_token`; with client credentials, turn DPoP-bound \
+                 tokens off for the client",
             ),
             Self::InvalidRequest => (
                 InvalidArgument,

@@ -23,7 +23,8 @@ impl Location {
         }
         let origin = ServerAddress::origin_of(text)
             .map_err(|_| "must be an https URL; plain http is for a loopback address only")?;
-        let uri = text.parse().map_err(|_| "must be a URL with its path percent-encoded")?;
+        let uri = text.parse().ok().filter(|_| text.is_ascii());
+        let uri = uri.ok_or("must be a URL with its path percent-encoded")?;
         Ok(Self { origin, uri })
     }
 }
