@@ -308,3 +308,24 @@ fn an_issuer_needs_a_name() {
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     }
 }
+
+/// REQ 004-73.5, H2
+#[tokio::test]
+async fn no_key_and_no_claim_is_seen_in_debug_or_in_errors() {
+    let canary = "canary-0123456789-canary-0123456789";
+    let key = SigningKey::from_secret(Algorithm::Hs256, &canary.into()).unwrap();
+    let issuer = issuer_with(Arc::new(key));
+    let asked = request()
+        .with_role(Role::new(canary).unwrap())
+        .with_namespace(Namespace::new(canary).unwrap())
+        .with_claim("own", canary.repeat(1_000))
+        .unwrap();
+    let too_large = issuer.issue(&asked).await.unwrap_err();
+    let too_long = issuer.issue(&asked.with_lifetime(Duration::MAX)).await.unwrap_err();
+    let own = request().with_role(Role::new(canary).unwrap());
+    let denied = SecurityContext::scope(caller("a", "b"), issuer.issue(&own)).await.unwrap_err();
+    let signed = issuer.issue(&own).await.unwrap();
+    let keys = issuer.verification_keys();
+    let seen = format!("{issuer:?} {keys:?} {signed:?} {too_large:?} {too_long:?} {denied:?}");
+    assert!(!seen.contains("canary") && !seen.contains(text(&signed)), "{seen}");
+}

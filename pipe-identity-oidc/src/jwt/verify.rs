@@ -51,11 +51,14 @@ impl TokenPolicy {
         check_audience_form(claims)?;
         check_audience(claims.get("aud"), audiences)?;
         let times = self.read_times(claims)?;
+        if times.issued_at.is_none() && self.token_type == TokenType::Strict {
+            return Err(TokenFault::MissingClaim);
+        }
         self.check_times(times, now)?;
         self.check_type(jwt)?;
         // RFC 9068 2.2
         let required: &[&str] = match self.token_type {
-            TokenType::Strict => &["sub", "iat", "jti", "client_id"],
+            TokenType::Strict => &["sub", "jti", "client_id"],
             _ => &["sub"],
         };
         self.check_rest(claims, required)?;

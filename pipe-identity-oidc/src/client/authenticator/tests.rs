@@ -163,8 +163,8 @@ async fn a_signer_signs_under_its_own_name_and_its_failure_is_told() {
         fn algorithm(&self) -> Algorithm {
             Algorithm::Rs256
         }
-        fn key_id(&self) -> &str {
-            "far"
+        fn key_id(&self) -> Option<&str> {
+            Some("far")
         }
         fn public_jwk(&self) -> Option<Value> {
             None

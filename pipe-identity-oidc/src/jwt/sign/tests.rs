@@ -1,5 +1,12 @@
 //! Keys: where they come from, what they are called, what is never seen of them (A7, I4).
 
+use std::sync::LazyLock;
+
+use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256K1_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair,
+};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
@@ -109,45 +116,80 @@ fn pem(label: &str, der: &[u8]) -> SecretValue {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der)).into()
 }
 
-/// One document of each form, made once by `openssl` for these tests alone.
-mod documents {
-    pub(super) const RSA_PKCS1: &str = include_str!("tests/rsa-pkcs1.pem");
-    pub(super) const RSA_PKCS8: &str = include_str!("tests/rsa-pkcs8.pem");
-    pub(super) const RSA_1024: &str = include_str!("tests/rsa-1024.pem");
-    pub(super) const P256_SEC1: &str = include_str!("tests/p256-sec1.pem");
-    pub(super) const P256_PKCS8: &str = include_str!("tests/p256-pkcs8.pem");
-    pub(super) const P256_ENCRYPTED: &str = include_str!("tests/p256-encrypted.pem");
-    pub(super) const P384_SEC1: &str = include_str!("tests/p384-sec1.pem");
-    pub(super) const ED25519_PKCS8: &str = include_str!("tests/ed25519-pkcs8.pem");
-    pub(super) const SECP256K1: &str = include_str!("tests/secp256k1.pem");
-
-    pub(super) const SOUND: [(&str, &[super::Algorithm]); 6] = {
-        use super::Algorithm::{EdDsa, Es256, Es384, Ps256, Ps512, Rs256, Rs384};
-        [
-            (RSA_PKCS1, &[Rs256, Rs384, Ps256, Ps512]),
-            (RSA_PKCS8, &[Rs256, Rs384, Ps256, Ps512]),
-            (P256_SEC1, &[Es256]),
-            (P256_PKCS8, &[Es256]),
-            (P384_SEC1, &[Es384]),
-            (ED25519_PKCS8, &[EdDsa]),
-        ]
-    };
+/// One private key of each form, with the label of its PEM section. They are new each time.
+struct Documents {
+    rsa: [Document; 2],
+    p256: [Document; 2],
+    p384: Document,
+    ed25519: Document,
+    secp256k1: Document,
 }
 
-/// The last section's bytes: `openssl` puts the parameters of a curve before the key.
-fn der_of(pem: &str) -> Vec<u8> {
-    let section = pem.rsplit("-----BEGIN").next().unwrap();
-    let lines = section.lines().skip(1).take_while(|line| !line.starts_with('-'));
-    STANDARD.decode(lines.collect::<String>()).unwrap()
+type Document = (&'static str, Vec<u8>);
+
+const PKCS8: &str = "PRIVATE KEY";
+const SEC1: &str = "EC PRIVATE KEY";
+const RSA: [Algorithm; 4] =
+    [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Ps256, Algorithm::Ps512];
+
+static DOCUMENTS: LazyLock<Documents> = LazyLock::new(|| {
+    let rsa: Pkcs8V1Der<'_> = RsaKeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
+    let rsa = rsa.as_ref().to_vec();
+    // PKCS#8 is the PKCS#1 key behind 26 bytes: version, algorithm, head of an octet string.
+    let pkcs1 = rsa[26..].to_vec();
+    let ec = |curve| EcdsaKeyPair::generate(curve).unwrap();
+    let pkcs8 = |pair: &EcdsaKeyPair| (PKCS8, pair.to_pkcs8v1().unwrap().as_ref().to_vec());
+    let sec1 = |pair: &EcdsaKeyPair| {
+        let der: EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().unwrap();
+        (SEC1, der.as_ref().to_vec())
+    };
+    let p256 = ec(load::ec_algorithm(Algorithm::Es256));
+    let ed25519 = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+    Documents {
+        rsa: [(PKCS8, rsa), ("RSA PRIVATE KEY", pkcs1)],
+        p256: [pkcs8(&p256), sec1(&p256)],
+        p384: sec1(&ec(load::ec_algorithm(Algorithm::Es384))),
+        ed25519: (PKCS8, ed25519.as_ref().to_vec()),
+        secp256k1: pkcs8(&ec(&ECDSA_P256K1_SHA256_ASN1_SIGNING)),
+    }
+});
+
+/// An RSA key of 1024 bits, which nobody lets us make. It was made by `openssl` for this test.
+const RSA_1024: &str = "MIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEAAoGBAL43saKgtS+z1RCkmITwu1IdBrxt+Mmv\
+     ICJFOkkyVX3bV00b8iHjXwW90iftpe2hzoeQqS8r6clVjW6+X+8DtndbVSGg+r266RqaCy8nUoUsQh0A\
+     OO3U4/ug0jTpkF3yOdiDovLbBPK8Bm6v4Wu7q/wAzp+AoC+AfickCebw7d25AgMBAAECgYBEoBs6LPix\
+     SRPpeTh9Xcx3B3nSqWpEeSYCty8cEUi+q0+HxjlI+Jrjm2Qie56NaP718b7YAePKe08XUR+TP6eoL8zW\
+     yQdE4qxqwvr6iox7aW/CZOrL6u8IAjN8z+M2Y/XY+u9/KIr4sp6eYPUudWJjbd6a5hx69ry/zkbgZC9P\
+     sQJBAPdF14yCijZJaOTgJqxZ39Sr6GmbP/RUZdaHeWvVH6zhKbJTRz6N1y7Gxjo1Ni1Vj0VjdJ2ZXFaS\
+     gDODrIyWdpcCQQDE7liyvfOSpFANXq80K+cQhoeEliJnOF9AL0j9Gml1gOgmfrmDUqvXJDB0a+bK1Mq1\
+     xDPjKc6U2o+QLQaavagvAkAI2f0vUHT2IIaautNnlAgJKuY08ZPGgUbr+QmFrKlnnN/LPGPuf1FWoVLz\
+     PnhkAw4P49GG2riNeM0SCwKgPbqdAkAHsUfFs6XQFJsL6qbtYsmj251vkG3HmmweFbrEKEP2UxK+bjTQ\
+     7GnJ/Z/m7FAXnDhO4VslhHyNU/xHpXqckMwBAkEAuxZxP51oVIj5rDDchpXu4W096RaWn7Fmb+8CHFY0\
+     M8zHYqo+28yNCEllyiO5UXIr4SCcNBZb7m0rL8XMhUZz/g==";
+
+/// Each sound document, with the algorithms that it fits.
+fn sound() -> impl Iterator<Item = (&'static Document, &'static [Algorithm])> {
+    let Documents { rsa: [rsa, pkcs1], p256: [p256, sec1], p384, ed25519, .. } = &*DOCUMENTS;
+    let (ec, ed) = (&[Algorithm::Es256][..], &[Algorithm::EdDsa][..]);
+    let p384 = (p384, &[Algorithm::Es384][..]);
+    [(rsa, &RSA[..]), (pkcs1, &RSA), (p256, ec), (sec1, ec), p384, (ed25519, ed)].into_iter()
+}
+
+/// `openssl` puts the parameters of a curve before the key.
+fn document((label, der): &Document) -> SecretValue {
+    let parameters =
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    let before = if *label == SEC1 { parameters } else { "" };
+    [before, pem(label, der).expose_str().unwrap()].concat().into()
 }
 
 /// REQ 004-73.3
 #[tokio::test]
 async fn every_form_of_a_private_key_signs_what_another_library_verifies() {
-    for (document, algorithms) in documents::SOUND {
+    for (form, algorithms) in sound() {
         for &algorithm in algorithms {
-            let from_pem = SigningKey::from_pem(algorithm, &document.into()).unwrap();
-            let from_der = SigningKey::from_der(algorithm, &secret(der_of(document))).unwrap();
+            let from_pem = SigningKey::from_pem(algorithm, &document(form)).unwrap();
+            let from_der = SigningKey::from_der(algorithm, &secret(&*form.1)).unwrap();
             assert_eq!(from_pem.key_id(), from_der.key_id());
             let signature = from_der.sign(MESSAGE).await.unwrap();
             assert_eq!(signature.len(), signature_len(algorithm, from_pem.public_jwk().as_ref()));
@@ -158,39 +200,40 @@ async fn every_form_of_a_private_key_signs_what_another_library_verifies() {
 
 #[test]
 fn the_same_key_in_two_forms_has_one_name() {
-    use documents::{P256_PKCS8, P256_SEC1, RSA_PKCS1, RSA_PKCS8};
-    let id = |algorithm, pem: &str| {
-        SigningKey::from_pem(algorithm, &pem.into()).unwrap().key_id().unwrap().to_owned()
+    let id = |algorithm, form| {
+        SigningKey::from_pem(algorithm, &document(form)).unwrap().key_id().unwrap().to_owned()
     };
-    assert_eq!(id(Algorithm::Rs256, RSA_PKCS1), id(Algorithm::Ps256, RSA_PKCS8));
-    assert_eq!(id(Algorithm::Es256, P256_SEC1), id(Algorithm::Es256, P256_PKCS8));
+    let Documents { rsa: [rsa, pkcs1], p256: [p256, sec1], .. } = &*DOCUMENTS;
+    assert_eq!(id(Algorithm::Rs256, rsa), id(Algorithm::Ps256, pkcs1));
+    assert_eq!(id(Algorithm::Es256, p256), id(Algorithm::Es256, sec1));
 }
 
 /// A7: found when the key is loaded.
 #[test]
 fn a_weak_key_or_one_that_does_not_fit_is_a_fault_of_the_configuration() {
-    use documents::{P256_ENCRYPTED, RSA_1024, SECP256K1, SOUND};
+    let encrypted = pem("ENCRYPTED PRIVATE KEY", &DOCUMENTS.p256[0].1);
+    let weak = pem(PKCS8, &STANDARD.decode(RSA_1024).unwrap());
+    let unusable = [encrypted, weak, document(&DOCUMENTS.secp256k1)];
     for algorithm in Algorithm::ALL {
-        let unfit = SOUND.into_iter().filter(|(_, fit)| {
-            let is_rsa = fit[0] == Algorithm::Rs256;
-            if algorithm.name().starts_with(['R', 'P']) {
-                !is_rsa
-            } else {
-                !fit.contains(&algorithm)
-            }
-        });
-        for document in unfit.map(|(pem, _)| pem).chain([RSA_1024, P256_ENCRYPTED, SECP256K1]) {
-            let refused = SigningKey::from_pem(algorithm, &document.into());
+        let is_rsa = jwk::kind(algorithm) == Some("RSA");
+        let unfit = sound().filter(
+            |(_, fit)| {
+                if is_rsa { **fit != RSA } else { !fit.contains(&algorithm) }
+            },
+        );
+        for pem in unfit.map(|(form, _)| document(form)).chain(unusable.clone()) {
+            let refused = SigningKey::from_pem(algorithm, &pem);
             assert_eq!(kind_of(refused), ErrorKind::ConfigInvalid, "{algorithm}");
         }
-        for document in ["", "text", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"]
-        {
-            let refused = SigningKey::from_pem(algorithm, &document.into());
-            assert_eq!(kind_of(refused), ErrorKind::ConfigInvalid, "{algorithm}");
-            let refused = SigningKey::from_der(algorithm, &document.into());
-            assert_eq!(kind_of(refused), ErrorKind::ConfigInvalid, "{algorithm}");
-            let refused = SigningKey::from_jwk(algorithm, &document.into());
-            assert_eq!(kind_of(refused), ErrorKind::ConfigInvalid, "{algorithm}");
+        let empty = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
+        for text in ["", "text", "{}", empty] {
+            for refused in [
+                SigningKey::from_pem(algorithm, &text.into()),
+                SigningKey::from_der(algorithm, &text.into()),
+                SigningKey::from_jwk(algorithm, &text.into()),
+            ] {
+                assert_eq!(kind_of(refused), ErrorKind::ConfigInvalid, "{algorithm}");
+            }
         }
     }
 }
@@ -250,8 +293,9 @@ async fn a_private_jwk_signs() {
 
 #[test]
 fn an_rsa_jwk_is_the_key_of_its_document() {
-    let document = SigningKey::from_pem(Algorithm::Rs256, &documents::RSA_PKCS1.into()).unwrap();
-    let integers = integers(&der_of(documents::RSA_PKCS1));
+    let [_, pkcs1] = &DOCUMENTS.rsa;
+    let of_document = SigningKey::from_pem(Algorithm::Rs256, &document(pkcs1)).unwrap();
+    let integers = integers(&pkcs1.1);
     let names = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
     let members = names.into_iter().zip(&integers[1..]);
     let mut jwk: serde_json::Map<_, _> = members
@@ -260,7 +304,7 @@ fn an_rsa_jwk_is_the_key_of_its_document() {
     jwk.insert("kty".into(), "RSA".into());
     let json = serde_json::to_string(&jwk).unwrap();
     let key = SigningKey::from_jwk(Algorithm::Rs256, &json.as_str().into()).unwrap();
-    assert_eq!(key.public_jwk(), document.public_jwk());
+    assert_eq!(key.public_jwk(), of_document.public_jwk());
     jwk.remove("qi");
     let json = serde_json::to_string(&jwk).unwrap();
     let refused = SigningKey::from_jwk(Algorithm::Rs256, &json.as_str().into());
@@ -374,7 +418,7 @@ proptest! {
 /// Threads share a key, which is parsed once.
 #[test]
 fn many_threads_sign_with_one_key() {
-    let key = SigningKey::from_pem(Algorithm::Rs256, &documents::RSA_PKCS8.into()).unwrap();
+    let key = SigningKey::from_pem(Algorithm::Rs256, &document(&DOCUMENTS.rsa[0])).unwrap();
     let public = public(&key);
     std::thread::scope(|scope| {
         for _ in 0..4 {
