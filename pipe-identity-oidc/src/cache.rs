@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 /// Remembers what was found out about tokens, by a digest of each: no token is kept.
 ///
-/// What is remembered belongs to a generation of its issuer's keys, and ends with it: a token of a
-/// key that was removed is checked again, and refused. A cache belongs to one plugin with its one
+/// What was verified belongs to a generation of its issuer's keys, and ends with it: a token of a
+/// key that was removed is checked again, and refused. What the issuer itself said belongs to none. A cache belongs to one plugin with its one
 /// set of policies, and never answers for another.
 pub(crate) struct TokenCache<V> {
     kept: Cache<Digest, Kept<V>>,
@@ -34,7 +34,7 @@ impl Digest {
 
 struct Kept<V> {
     value: Arc<V>,
-    generation: u64,
+    generation: Option<u64>,
     until: Instant,
 }
 
@@ -51,7 +51,7 @@ impl<V> TokenCache<V> {
     }
 
     /// What is known, and the generation that it belongs to.
-    pub(crate) fn get(&self, digest: &Digest) -> Option<(Arc<V>, u64)> {
+    pub(crate) fn get(&self, digest: &Digest) -> Option<(Arc<V>, Option<u64>)> {
         let kept = self.kept.get(digest)?;
         if Instant::now() < kept.until {
             return Some((kept.value, kept.generation));
@@ -61,7 +61,13 @@ impl<V> TokenCache<V> {
     }
 
     /// Remembers this for so long; not at all for no time.
-    pub(crate) fn insert(&self, digest: Digest, value: Arc<V>, generation: u64, ttl: Duration) {
+    pub(crate) fn insert(
+        &self,
+        digest: Digest,
+        value: Arc<V>,
+        generation: Option<u64>,
+        ttl: Duration,
+    ) {
         if self.size > 0 && !ttl.is_zero() {
             let until = Instant::now() + ttl;
             self.kept.insert(digest, Kept { value, generation, until });
@@ -89,8 +95,8 @@ mod tests {
     async fn what_is_remembered_has_an_end() {
         let cache = TokenCache::new(10);
         let digest = Digest::of(b"token");
-        cache.insert(digest, Arc::new("bot"), 7, TTL);
-        assert_eq!(cache.get(&digest), Some((Arc::new("bot"), 7)));
+        cache.insert(digest, Arc::new("bot"), Some(7), TTL);
+        assert_eq!(cache.get(&digest), Some((Arc::new("bot"), Some(7))));
         assert_eq!(cache.get(&Digest::of(b"tokem")), None);
         tokio::time::advance(TTL).await;
         assert_eq!(cache.get(&digest), None);
@@ -101,7 +107,7 @@ mod tests {
         let digest = Digest::of(b"token");
         for (size, ttl) in [(0, TTL), (10, Duration::ZERO)] {
             let cache = TokenCache::new(size);
-            cache.insert(digest, Arc::new("bot"), 1, ttl);
+            cache.insert(digest, Arc::new("bot"), None, ttl);
             assert_eq!(cache.get(&digest), None);
         }
     }
@@ -110,7 +116,7 @@ mod tests {
     fn a_cache_does_not_grow_beyond_its_size() {
         let cache = TokenCache::new(100);
         for i in 0..10_000_u32 {
-            cache.insert(Digest::of(&i.to_be_bytes()), Arc::new(i), 1, TTL);
+            cache.insert(Digest::of(&i.to_be_bytes()), Arc::new(i), None, TTL);
         }
         assert!(cache.kept.len() <= 100);
     }

@@ -96,7 +96,7 @@ impl Introspector {
         self.authenticator.authenticate(&mut form, recipient).await?;
         let answer = read(&form.send(endpoint).await?)?;
         if matches!(answer, Answer::Inactive) {
-            self.inactive.insert(digest, Arc::new(()), 0, self.inactive_ttl);
+            self.inactive.insert(digest, Arc::new(()), None, self.inactive_ttl);
         }
         Ok(answer)
     }

@@ -42,7 +42,8 @@ pub(crate) struct Verified {
 /// What was found out, and for how long it may be taken as known.
 pub(crate) struct Found {
     pub(crate) verified: Verified,
-    pub(crate) generation: u64,
+    /// The keys that it was found out with.
+    pub(crate) generation: Option<u64>,
     pub(crate) ttl: Duration,
 }
 
@@ -68,7 +69,7 @@ impl Trusted {
         }
         let claims = checked.map_err(|fault| refused(fault, &self.issuer))?;
         let verified = self.verified(claims, trusted, true)?;
-        Ok(Found { verified, generation: keys.generation(), ttl })
+        Ok(Found { verified, generation: Some(keys.generation()), ttl })
     }
 
     /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.
@@ -101,8 +102,7 @@ impl Trusted {
             .accept_introspected(self.completed(members, now, introspector.active_ttl()))
             .map_err(|fault| refused(fault, &self.issuer))?;
         let verified = self.verified(claims, trusted, has_audience)?;
-        let generation = self.keys.generation().unwrap_or_default();
-        Ok(Some(Found { verified, generation, ttl: introspector.active_ttl() }))
+        Ok(Some(Found { verified, generation: None, ttl: introspector.active_ttl() }))
     }
 
     /// What RFC 7662 2.2 lets an issuer leave out, because it follows from whom we asked.

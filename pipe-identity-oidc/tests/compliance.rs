@@ -1,0 +1,50 @@
+//! `Oidc` keeps the contract of an identity plugin, bare and with all decorators around.
+
+use std::sync::Arc;
+
+use pipe_core::SecretSource;
+use pipe_identity_oidc::jwt::{Algorithm, SigningKey};
+use pipe_identity_oidc::{ClientAuthentication, ClientConfig, Oidc, OidcConfig, SigningConfig};
+use pipe_testkit::issuer::{CLIENT_ID, CLIENT_SECRET, TestIssuer};
+use pipe_testkit::wrapped::{Stack, stack};
+
+/// Signs itself, and obtains credentials from a provider.
+async fn signing(algorithm: Algorithm) -> Option<(Oidc, TestIssuer)> {
+    let issuer = TestIssuer::start().await;
+    let signer = Arc::new(SigningKey::generate(algorithm).expect("a key"));
+    let secret = SecretSource::Value(CLIENT_SECRET.into());
+    let client = ClientConfig::new(CLIENT_ID, ClientAuthentication::client_secret_basic(secret))
+        .with_service("pipe-testkit")
+        .with_issuer(issuer.url());
+    let signing = SigningConfig::with_signer("https://platform.example", signer);
+    let config = OidcConfig::new().with_signing(signing).with_client(client);
+    Some((Oidc::new(config).expect("the settings are sound"), issuer))
+}
+
+mod es256 {
+    use super::*;
+
+    async fn bare() -> Option<(Oidc, TestIssuer)> {
+        signing(Algorithm::Es256).await
+    }
+    pipe_testkit::identity_compliance!(bare);
+}
+
+mod hs256 {
+    use super::*;
+
+    async fn bare() -> Option<(Oidc, TestIssuer)> {
+        signing(Algorithm::Hs256).await
+    }
+    pipe_testkit::identity_compliance!(bare);
+}
+
+mod wrapped {
+    use super::*;
+
+    async fn wrapped() -> Option<(Stack<Oidc>, TestIssuer)> {
+        let (plugin, issuer) = signing(Algorithm::EdDsa).await?;
+        Some((stack(plugin), issuer))
+    }
+    pipe_testkit::identity_compliance!(wrapped);
+}
