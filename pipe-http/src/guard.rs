@@ -77,7 +77,7 @@ impl AddressPolicy {
 /// What an address that may not be reached is answered with.
 pub(crate) fn refused() -> Error {
     Error::new(ErrorKind::ConfigInvalid, "the server is at an address that may not be reached")
-        .hint("allow its host if it is meant to be on a private network; link-local and metadata addresses are never reached")
+        .hint("list its host in `allowed_hosts` if it is meant to be on a private network; link-local and metadata addresses are never reached")
 }
 
 /// The cause of a failed lookup whose every address was refused.

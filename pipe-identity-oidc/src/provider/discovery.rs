@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use pipe_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -133,11 +134,11 @@ impl Discovery {
     pub(super) async fn metadata(self: &Arc<Self>) -> Result<Arc<Metadata>> {
         if let Some(held) = self.held.load_full() {
             if held.fetched_at.elapsed() > LIFETIME || self.is_doubted.load(Ordering::Relaxed) {
-                drop(self.join());
+                self.lane.nudge(|| self.work());
             }
             return Ok(Arc::clone(&held.metadata));
         }
-        match self.join() {
+        match self.lane.join(|| self.work()) {
             Turn::Wait(flight) => self.lane.wait(flight).await?,
             Turn::Failing(error) => return Err(error),
             Turn::Resting => {}
@@ -158,26 +159,29 @@ impl Discovery {
         self.lane.counts()
     }
 
-    fn join(self: &Arc<Self>) -> Turn {
-        self.lane.join(|| {
-            let weak = Arc::downgrade(self);
-            let (urls, fetch) = (self.urls.clone(), Arc::clone(&self.fetch));
-            let issuer = self.issuer.clone();
-            async move {
-                let outcome = fetch_from(&urls, &*fetch, &issuer).await;
-                if let Err(error) = &outcome {
-                    tracing::warn!(issuer, %error, "the discovery document cannot be had");
-                }
-                let metadata = Arc::new(outcome?);
-                if let Some(discovery) = weak.upgrade() {
-                    let held = Held { metadata, fetched_at: Instant::now() };
-                    discovery.held.store(Some(Arc::new(held)));
-                    discovery.is_doubted.store(false, Ordering::Relaxed);
-                }
-                Ok(())
+    /// What the last attempt failed with, and how long there will be no other.
+    pub(super) fn trouble(&self) -> (Option<Error>, Option<Duration>) {
+        self.lane.trouble()
+    }
+
+    fn work(self: &Arc<Self>) -> BoxFuture<'static, Result<()>> {
+        let weak = Arc::downgrade(self);
+        let (urls, fetch) = (self.urls.clone(), Arc::clone(&self.fetch));
+        let issuer = self.issuer.clone();
+        async move {
+            let outcome = fetch_from(&urls, &*fetch, &issuer).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(issuer, %error, "the discovery document cannot be had");
             }
-            .boxed()
-        })
+            let metadata = Arc::new(outcome?);
+            if let Some(discovery) = weak.upgrade() {
+                let held = Held { metadata, fetched_at: Instant::now() };
+                discovery.held.store(Some(Arc::new(held)));
+                discovery.is_doubted.store(false, Ordering::Relaxed);
+            }
+            Ok(())
+        }
+        .boxed()
     }
 }
 
@@ -185,8 +189,9 @@ async fn fetch_from(urls: &[Location], fetch: &dyn Fetch, issuer: &str) -> Resul
     let mut missing = None;
     for url in urls {
         let response = fetch.get(&url.uri.to_string(), None).await?;
-        if response.status == 404 {
-            missing = Some(response);
+        // The first place that says 404 is asked for; others may refuse the second in other words.
+        if response.status == 404 || (missing.is_some() && (400..500).contains(&response.status)) {
+            missing.get_or_insert(response);
             continue;
         }
         return Metadata::parse(&object(response, "the discovery document")?, issuer);

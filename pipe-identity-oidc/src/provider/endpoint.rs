@@ -71,8 +71,7 @@ impl Endpoints {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let client = match made.iter().position(|client| *client.address() == origin) {
             Some(place) => made.remove(place),
-            None => HttpClient::new_guarded(&self.http, &origin, self.policy(&origin))
-                .map_err(|error| error.with("setting", "allowed_hosts"))?,
+            None => HttpClient::new_guarded(&self.http, &origin, self.policy(&origin))?,
         };
         if made.len() >= MOST_CLIENTS {
             made.remove(0);

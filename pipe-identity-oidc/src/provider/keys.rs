@@ -16,7 +16,7 @@ use pipe_core::{Error, ErrorKind, Result};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::lane::{Counts, Lane, Pace, Turn};
+use super::lane::{Counts, Lane, Pace, Turn, Work};
 use super::ring::{KeyRing, Life, Version};
 use super::settings::TTL_RANGE;
 use super::source::{Load, Loaded};
@@ -101,16 +101,26 @@ impl Keys {
         self.inner.ring.load_full().filter(|ring| ring.is_usable(Instant::now()))
     }
 
+    /// The keys that there are, even if they are too old.
+    pub(super) fn held(&self) -> Option<Arc<KeyRing>> {
+        self.inner.ring.load_full()
+    }
+
+    pub(super) fn generation(&self) -> Option<u64> {
+        let ring = self.inner.ring.load();
+        ring.as_ref().filter(|ring| ring.is_usable(Instant::now())).map(|ring| ring.generation())
+    }
+
     pub(super) async fn ring_for(&self, kid: Option<&str>) -> Result<Arc<KeyRing>> {
         let inner = &self.inner;
-        let ring = self.current();
+        let now = Instant::now();
+        let ring = inner.ring.load_full().filter(|ring| ring.is_usable(now));
         if let Some(ring) = &ring
             && kid.is_none_or(|kid| ring.keys().contains(kid))
         {
-            if ring.is_due(Instant::now()) {
+            if ring.is_due(now) {
                 inner.announce();
-                // Nobody waits for it.
-                drop(inner.join());
+                inner.nudge();
             }
             return Ok(Arc::clone(ring));
         }
@@ -121,8 +131,9 @@ impl Keys {
             return Ok(ring);
         }
         inner.announce();
-        let ring = self.newer().await?;
+        let (ring, is_asked) = self.ask().await?;
         if let Some(kid) = kid
+            && is_asked
             && !ring.keys().contains(kid)
         {
             inner.miss(kid);
@@ -132,10 +143,17 @@ impl Keys {
 
     /// The keys after a fetch, if it is time for one.
     pub(super) async fn newer(&self) -> Result<Arc<KeyRing>> {
+        self.ask().await.map(|(ring, _)| ring)
+    }
+
+    /// The same, and whether there was a fetch.
+    async fn ask(&self) -> Result<(Arc<KeyRing>, bool)> {
         let inner = &self.inner;
+        let mut is_asked = false;
         match inner.join() {
             Some(Turn::Wait(flight)) => {
                 inner.lane.wait(flight).await.map_err(|error| inner.unavailable(&error))?;
+                is_asked = true;
             }
             Some(Turn::Failing(error)) => {
                 inner.suppressed.fetch_add(1, Ordering::Relaxed);
@@ -146,9 +164,10 @@ impl Keys {
             }
             None => {}
         }
-        self.current().ok_or_else(|| {
+        let ring = self.current().ok_or_else(|| {
             inner.unavailable(&Error::new(ErrorKind::Unavailable, "there are no keys"))
-        })
+        })?;
+        Ok((ring, is_asked))
     }
 
     pub(super) fn state(&self) -> KeyState {
@@ -170,29 +189,38 @@ impl Keys {
 
 impl Inner {
     fn join(self: &Arc<Self>) -> Option<Turn> {
-        let load = Arc::clone(self.load.as_ref()?);
-        Some(self.lane.join(|| {
-            let weak = Arc::downgrade(self);
-            let have = self.ring.load().as_ref().and_then(|ring| ring.version.clone());
-            // It does not hold the keys: they, and with them this, end when their owner does.
-            async move {
-                let loaded = load.load(have).await;
-                let Some(inner) = weak.upgrade() else { return loaded.map(drop) };
-                let outcome = match loaded {
-                    Ok(Loaded::Unchanged { version, lifetime }) => inner.confirm(version, lifetime),
-                    Ok(Loaded::Document { body, version, lifetime }) => {
-                        inner.settle(&body, version, lifetime)
-                    }
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = &outcome {
-                    tracing::warn!(issuer = inner.issuer, %error, "keys cannot be had");
+        let load = self.load.as_ref()?;
+        Some(self.lane.join(|| self.work(load)))
+    }
+
+    /// Nobody waits for it.
+    fn nudge(self: &Arc<Self>) {
+        if let Some(load) = &self.load {
+            self.lane.nudge(|| self.work(load));
+        }
+    }
+
+    /// It does not hold the keys: they, and it with them, end when their owner does.
+    fn work(self: &Arc<Self>, load: &Arc<dyn Load>) -> Work {
+        let (weak, load) = (Arc::downgrade(self), Arc::clone(load));
+        let have = self.ring.load().as_ref().and_then(|ring| ring.version.clone());
+        async move {
+            let loaded = load.load(have).await;
+            let Some(inner) = weak.upgrade() else { return loaded.map(drop) };
+            let outcome = match loaded {
+                Ok(Loaded::Unchanged { version, lifetime }) => inner.confirm(version, lifetime),
+                Ok(Loaded::Document { body, version, lifetime }) => {
+                    inner.settle(&body, version, lifetime)
                 }
-                inner.announce();
-                outcome
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &outcome {
+                tracing::warn!(issuer = inner.issuer, %error, "keys cannot be had");
             }
-            .boxed()
-        }))
+            inner.announce();
+            outcome
+        }
+        .boxed()
     }
 
     fn confirm(&self, version: Option<Version>, lifetime: Option<Duration>) -> Result<()> {

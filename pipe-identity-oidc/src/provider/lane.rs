@@ -1,6 +1,6 @@
 //! One attempt at a time, with a rest after each.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -11,6 +11,9 @@ use tokio::time::{Instant, timeout};
 
 /// An attempt that is under way. It goes on when one who waits for it goes away.
 pub(super) type Flight = Shared<BoxFuture<'static, Result<()>>>;
+
+/// One attempt.
+pub(super) type Work = BoxFuture<'static, Result<()>>;
 
 /// How attempts follow each other.
 #[derive(Clone, Copy, Debug)]
@@ -61,34 +64,51 @@ impl Lane {
     }
 
     /// Joins the attempt that is under way, or begins one if it is time.
-    pub(super) fn join(
-        self: &Arc<Self>,
-        work: impl FnOnce() -> BoxFuture<'static, Result<()>>,
-    ) -> Turn {
+    pub(super) fn join(self: &Arc<Self>, work: impl FnOnce() -> Work) -> Turn {
         let mut state = self.state();
-        if let Some((flight, task)) = &state.flight {
-            if !task.is_finished() {
-                return Turn::Wait(flight.clone());
-            }
-            // It settles before it ends, unless its runtime ended or it panicked.
-            drop(self.settle(&mut state, Err(ended())));
+        if let Some(flight) = self.under_way(&mut state) {
+            return Turn::Wait(flight);
         }
         let now = Instant::now();
-        if let Some((until, error)) = &state.rest
-            && now < *until
-        {
-            return match error {
-                Some(error) => Turn::Failing(error.clone().retry_in(*until - now)),
-                None => Turn::Resting,
-            };
+        match &state.rest {
+            Some((until, Some(error))) if now < *until => {
+                Turn::Failing(error.clone().retry_in(*until - now))
+            }
+            Some((until, None)) if now < *until => Turn::Resting,
+            _ => Turn::Wait(self.begin(&mut state, work())),
         }
+    }
+
+    /// Begins an attempt if it is time, for one who does not wait for anything.
+    pub(super) fn nudge(self: &Arc<Self>, work: impl FnOnce() -> Work) {
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Somebody else is at it.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let is_resting = matches!(&state.rest, Some((until, _)) if Instant::now() < *until);
+        if !is_resting && self.under_way(&mut state).is_none() {
+            drop(self.begin(&mut state, work()));
+        }
+    }
+
+    fn under_way(&self, state: &mut State) -> Option<Flight> {
+        let (flight, task) = state.flight.as_ref()?;
+        if !task.is_finished() {
+            return Some(flight.clone());
+        }
+        // It settles before it ends, unless its runtime ended or it panicked.
+        drop(self.settle(state, Err(ended())));
+        None
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State, work: Work) -> Flight {
         state.counts.attempts += 1;
-        let attempt = timeout(self.pace.patience, work());
+        let attempt = timeout(self.pace.patience, work);
         let lane = Arc::downgrade(self);
         let task = tokio::spawn(async move {
-            let outcome = attempt.await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Timeout, "no complete answer within `timeout`"))
-            });
+            let outcome = attempt.await.unwrap_or_else(|_| Err(too_long()));
             match lane.upgrade() {
                 Some(lane) => lane.settle(&mut lane.state(), outcome),
                 None => outcome,
@@ -97,14 +117,12 @@ impl Lane {
         let abort = task.abort_handle();
         let flight = task.map(|outcome| outcome.unwrap_or_else(|_| Err(ended()))).boxed().shared();
         state.flight = Some((flight.clone(), abort));
-        Turn::Wait(flight)
+        flight
     }
 
     /// Waits, but not for longer than an attempt may take: its runtime may stand still.
     pub(super) async fn wait(&self, flight: Flight) -> Result<()> {
-        timeout(self.pace.patience, flight).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "no complete answer within `timeout`"))
-        })
+        timeout(self.pace.patience, flight).await.unwrap_or_else(|_| Err(too_long()))
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -160,6 +178,10 @@ impl Drop for Lane {
             task.abort();
         }
     }
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::Timeout, "no complete answer within `timeout`")
 }
 
 fn ended() -> Error {

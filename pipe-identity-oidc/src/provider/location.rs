@@ -23,8 +23,12 @@ impl Location {
         }
         let origin = ServerAddress::origin_of(text)
             .map_err(|_| "must be an https URL; plain http is for a loopback address only")?;
-        let uri = text.parse().ok().filter(|_| text.is_ascii());
-        let uri = uri.ok_or("must be a URL with its path percent-encoded")?;
+        // What the parser had to change is another URL than the one that was written.
+        let uri = text
+            .parse()
+            .ok()
+            .filter(|uri: &Uri| text.is_ascii() && uri.path() == url.path())
+            .ok_or("must be a URL with its path in its final form, percent-encoded")?;
         Ok(Self { origin, uri })
     }
 }
@@ -48,6 +52,8 @@ mod tests {
             "https://id.example/a b",
             "https://id.example\\@evil.example/",
             "https://id.example/\u{e4}",
+            "https://id.example/a/../b",
+            "https://id.example/a/%2e%2e/b",
         ] {
             assert!(Location::parse(text).is_err(), "{text}");
         }

@@ -128,6 +128,11 @@ impl Provider {
         self.0.keys.current()
     }
 
+    /// The generation of [`current`](Self::current), without touching what other threads touch.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.0.keys.generation()
+    }
+
     /// The keys to verify a token with. Returns at once when they have the token's key, or the
     /// token names none; else after one fetch that all who want one share, if the last one is
     /// long enough ago. A ring without the key means that the issuer has no such key.
@@ -183,8 +188,13 @@ impl Provider {
     /// How the keys are. Asks nobody.
     pub(crate) fn status(&self) -> ProviderStatus {
         let Inner { issuer, keys, discovery, corrected, .. } = &*self.0;
-        let ring = keys.current();
-        let (last_error, next_attempt_in) = keys.trouble();
+        let ring = keys.held();
+        let mut trouble = keys.trouble();
+        if let Some(discovery) = discovery.as_ref().filter(|_| trouble.0.is_none()) {
+            let of_discovery = discovery.trouble();
+            trouble = if of_discovery.0.is_some() { of_discovery } else { trouble };
+        }
+        let (last_error, next_attempt_in) = trouble;
         let fetches = keys.counts();
         let discoveries = discovery.as_ref().map(|it| it.counts()).unwrap_or_default();
         ProviderStatus {

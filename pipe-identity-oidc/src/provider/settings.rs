@@ -13,6 +13,9 @@ use super::location::Location;
 pub(crate) const TTL_RANGE: (Duration, Duration) =
     (Duration::from_secs(60), Duration::from_secs(24 * 3600));
 
+/// An issuer that is back is found after this long at the latest.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
 const OIDC: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 /// A spelling that is met in documents, and on no server.
@@ -98,11 +101,15 @@ impl ProviderSettings {
         if !range.contains(&self.ttl) {
             faults.push(("ttl", "must be between one minute and 24 hours"));
         }
-        if self.min_refresh.is_zero() {
-            faults.push(("min_refresh", "must be more than zero"));
+        if self.stale_bound > TTL_RANGE.1 {
+            faults.push(("stale_bound", "must be 24 hours at most"));
         }
-        if self.backoff.0.is_zero() || self.backoff.1 < self.backoff.0 {
-            faults.push(("backoff", "must be more than zero, and end where it begins or later"));
+        if self.min_refresh.is_zero() || self.min_refresh > LONGEST_REST {
+            faults.push(("min_refresh", "must be more than zero and one hour at most"));
+        }
+        let (first, longest) = self.backoff;
+        if first.is_zero() || longest < first || longest > LONGEST_REST {
+            faults.push(("backoff", "must grow from more than zero to one hour at most"));
         }
         if self.max_document == 0 {
             faults.push(("max_document", "must be more than zero"));
@@ -202,7 +209,7 @@ fn parse_issuer(issuer: &str) -> Result<ServerAddress, &'static str> {
     if issuer.contains(['?', '#']) {
         return Err("must be a URL without query and fragment (OpenID Connect Discovery 3)");
     }
-    Location::parse(issuer).map(|at| at.origin)
+    Location::parse(&issuer.replace("{tenantid}", "tenantid")).map(|at| at.origin)
 }
 
 /// OpenID Connect appends to the path of the issuer, RFC 8414 puts itself before it.
@@ -267,6 +274,8 @@ mod tests {
             "https://me:hunter2@id.example",
             "https://id.example?hunter2",
             "https://id.example#hunter2",
+            "https://id.example/{tenant}",
+            "https://id.example/a/../b",
             "https://id.example/.well-known/openid-configuration",
             "https://id.example/.well-known/openid_configuration",
         ] {
@@ -283,6 +292,7 @@ mod tests {
             ProviderSettings::new("id", KeySource::JwksUri("http://id.example/jwks".to_owned()));
         settings.discovery_url = Some("ftp://id.example".to_owned());
         settings.ttl = Duration::from_secs(59);
+        settings.stale_bound = Duration::MAX;
         settings.min_refresh = Duration::ZERO;
         settings.backoff = (Duration::from_secs(2), Duration::from_secs(1));
         settings.max_document = 0;
@@ -293,6 +303,7 @@ mod tests {
             "jwks_uri",
             "discovery_url",
             "ttl",
+            "stale_bound",
             "min_refresh",
             "backoff",
             "max_document",
