@@ -12,6 +12,10 @@ test:
 live:
     cargo test -p pipe-secrets-openbao --test live
 
+# The live suite against a certified OpenID provider (live/oidc-provider/install.sh installs it)
+live-oidc:
+    cargo test -p pipe-identity-oidc --test live
+
 # Format
 fmt:
     cargo fmt --all

@@ -49,6 +49,19 @@ impl SecretSource {
         matches!(self, Self::Value(_))
     }
 
+    /// The secret as it is now, for settings that are read once, when a program starts. It blocks
+    /// while it reads a file.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, as for [`SecretReader::read`].
+    pub fn read_once(&self) -> Result<SecretValue> {
+        match self {
+            Self::Value(value) => Ok(value.clone()),
+            Self::Env(name) => read_env(name),
+            Self::File(path) => read_file(path),
+        }
+    }
+
     /// A reader that remembers the last good value of a file.
     #[must_use]
     pub fn reader(&self) -> SecretReader {

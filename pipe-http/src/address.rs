@@ -65,6 +65,11 @@ impl ServerAddress {
         self.0.scheme() == "https"
     }
 
+    /// The host, with addresses told from names.
+    pub(crate) fn host(&self) -> Option<Host<&str>> {
+        self.0.host()
+    }
+
     /// The URL of what is below this address, by the segments of its path.
     pub(crate) fn below<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Url> {
         let mut url = self.0.clone();

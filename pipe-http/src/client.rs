@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::address::path_not_final;
 use crate::connector::connector;
 use crate::error::transport;
-use crate::{HttpConfig, HttpRequest, HttpResponse, ProxyAddress, ServerAddress};
+use crate::guard::Guard;
+use crate::{AddressPolicy, HttpConfig, HttpRequest, HttpResponse, ProxyAddress, ServerAddress};
 
 /// The headers of W3C's Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -39,10 +40,38 @@ impl HttpClient {
     /// # Errors
     /// `ConfigInvalid` that names *every* faulty setting.
     pub fn new(config: &HttpConfig, address: &ServerAddress) -> Result<Self> {
+        Self::behind(config, address, None)
+    }
+
+    /// A client for a server that nobody configured: one that a document named. It reaches only
+    /// what the policy allows, wherever the server's name leads when it connects.
+    ///
+    /// Beyond a proxy, names are resolved by the proxy, and its rules hold; addresses and
+    /// names in the URL are judged all the same.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` when the server is at an address that may not be reached, and as for
+    /// [`new`](Self::new).
+    pub fn new_guarded(
+        config: &HttpConfig,
+        address: &ServerAddress,
+        policy: AddressPolicy,
+    ) -> Result<Self> {
+        Self::behind(config, address, Some(Guard::new(policy)))
+    }
+
+    pub(crate) fn behind(
+        config: &HttpConfig,
+        address: &ServerAddress,
+        guard: Option<Guard>,
+    ) -> Result<Self> {
+        if let Some(guard) = &guard {
+            guard.policy().check(address).map_err(|error| error.with("server", address))?;
+        }
         // Beyond a proxy, a loopback address means another machine.
         let proxy = config.proxy.as_ref().filter(|_| !address.is_loopback());
         Ok(Self {
-            inner: connector(config, address, proxy)?,
+            inner: connector(config, address, proxy, guard)?,
             address: address.clone(),
             proxy: proxy.cloned(),
             timeout: config.timeout,
@@ -80,7 +109,8 @@ impl HttpClient {
     /// - `InvalidArgument`: the URL leads to another server, or its path is not in its final form.
     /// - `Timeout`: no complete answer within `timeout`. The request may have had its effect.
     /// - `Unavailable`: the server cannot be reached, or the connection broke.
-    /// - `ConfigInvalid`: the certificate of the server was refused.
+    /// - `ConfigInvalid`: the certificate of the server was refused, or it is at an address that
+    ///   may not be reached.
     /// - `Unauthenticated`: the server refused our client certificate, or missed one.
     /// - `Unexpected`: the body is longer than `max_body`, or the server does not speak HTTP.
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<HttpResponse> {

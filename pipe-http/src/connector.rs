@@ -7,6 +7,7 @@ use http::HeaderValue;
 use pipe_core::{Error, ErrorKind, Result};
 use reqwest::{Client, ClientBuilder, Proxy, redirect, retry};
 
+use crate::guard::Guard;
 use crate::{CaTrust, HttpConfig, ProxyAddress, ServerAddress, tls};
 
 /// What stands between us and the network, with every default decided here.
@@ -14,6 +15,7 @@ pub(crate) fn connector(
     config: &HttpConfig,
     address: &ServerAddress,
     proxy: Option<&ProxyAddress>,
+    guard: Option<Guard>,
 ) -> Result<Client> {
     let mut faults = Faults::default();
     faults.refuse_zero("connect_timeout", config.connect_timeout.is_zero());
@@ -27,6 +29,10 @@ pub(crate) fn connector(
     faults.check()?;
 
     let mut builder = policy(address).connect_timeout(config.connect_timeout);
+    // The one name that is resolved on the way through a proxy is the proxy's own.
+    if let Some(guard) = guard.filter(|_| proxy.is_none()) {
+        builder = builder.dns_resolver(guard);
+    }
     if let Some(user_agent) = user_agent {
         builder = builder.user_agent(user_agent);
     }

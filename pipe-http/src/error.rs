@@ -6,11 +6,16 @@ use std::io;
 use pipe_core::{Error, ErrorKind};
 use rustls::{AlertDescription, CertificateError};
 
+use crate::guard::{Refused, refused};
+
 /// What a failed exchange means. The library's error ends here.
 pub(crate) fn transport(error: &reqwest::Error) -> Error {
     // First, because a failed handshake also counts as a failed connection.
     if let Some(fault) = cause::<rustls::Error>(error) {
         return tls(fault);
+    }
+    if cause::<Refused>(error).is_some() {
+        return refused();
     }
     let classified = if error.is_builder() {
         Error::new(ErrorKind::InvalidArgument, "the request cannot be sent as it is")

@@ -39,23 +39,12 @@ pub(crate) fn authorities(bundle: &CaBundle) -> Result<Vec<Certificate>, String>
 
 /// The certificate chain and the key that belongs to it.
 pub(crate) fn identity(source: &SecretSource) -> Result<Identity, String> {
-    let read;
-    let pem = match source {
-        SecretSource::Value(value) => value.expose(),
-        SecretSource::Env(name) => {
-            read = std::env::var(name)
-                .map(|text| Zeroizing::new(text.into_bytes()))
-                .map_err(|_| format!("the environment variable {name} is not set to text"))?;
-            &read
-        }
-        SecretSource::File(path) => {
-            read = read_file(path)?;
-            &read
-        }
-        _ => return Err("cannot come from this kind of source".to_owned()),
-    };
+    let pem = source.read_once().map_err(|error| {
+        let place = error.contexts().next().map_or("", |(_, place)| place);
+        format!("cannot be read: {} ({place})", error.message())
+    })?;
     // The sources of these errors are dropped: they come from parsing a private key.
-    let identity = Identity::from_pem(pem)
+    let identity = Identity::from_pem(pem.expose())
         .map_err(|_| "is not a PEM certificate chain with its PEM private key")?;
     reqwest::Client::builder()
         .tls_certs_only([])

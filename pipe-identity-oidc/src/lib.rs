@@ -1,3 +1,38 @@
 #![doc = include_str!("../README.md")]
 
+mod binding;
+mod cache;
+#[allow(dead_code, unused_imports, reason = "what is not public is wired by the plugin")]
+mod client;
+mod config;
+mod endpoints;
+mod error;
+mod health;
+mod introspection;
+mod issue;
 pub mod jwt;
+mod keys;
+mod mapping;
+mod plugin;
+mod pointer;
+mod preset;
+mod provider;
+mod trusted;
+
+pub use self::client::{
+    AssertionAudience, AudienceParameter, ClientAuthentication, ClientConfig, ClientSecret,
+    ClientSecretJwt, CredentialSource, JwtBearer, PluginTokens, PrivateKeyJwt, PublicClient,
+    ServiceAccountJwt, SignedAssertion, SilentScope, TlsClientAuth, TokenExchange, TokenOrigin,
+    TokenSource,
+};
+pub(crate) use self::config::TENANT_PLACE;
+pub use self::config::{
+    IntrospectedTokens, IntrospectionConfig, IssuerConfig, KeyTimes, Keys, OidcConfig,
+    SigningConfig, TokenTypes,
+};
+pub use self::issue::TokenIssuer;
+pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
+pub use self::plugin::Oidc;
+pub use self::pointer::ClaimPointer;
+pub use self::preset::Preset;
+pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};

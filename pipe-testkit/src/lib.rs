@@ -3,6 +3,8 @@
 pub mod cases;
 #[cfg(feature = "fake")]
 pub mod fake;
+#[cfg(feature = "issuer")]
+pub mod issuer;
 pub mod leak;
 pub mod reference;
 #[doc(hidden)]

@@ -61,7 +61,7 @@ pub(crate) mod scripted;
 mod tests;
 mod timeout;
 
-pub use self::cached::Cached;
+pub use self::cached::{Cached, CachedRoles};
 pub use self::fallback::{Fallback, FallbackPolicy};
 pub use self::metrics::Metrics;
 pub use self::observed::Observed;

@@ -102,31 +102,14 @@ impl Claims {
         let certificate = text(CERTIFICATE);
         let key = text(KEY);
         let understood = usize::from(certificate.is_some()) + usize::from(key.is_some());
-        Some(Confirmation {
-            certificate,
-            key,
-            is_complete: understood != 0 && understood == members.len(),
-        })
+        let is_complete = understood > 0 && understood == members.len();
+        Some(Confirmation { certificate, key, is_complete })
     }
 
     /// The claims as they stand in the token.
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
-    }
-
-    /// The claim at a JSON pointer (RFC 6901), such as `/realm_access/roles`.
-    #[must_use]
-    pub fn pointer(&self, pointer: &str) -> Option<&Value> {
-        let (name, rest) = match pointer.strip_prefix('/')?.split_once('/') {
-            Some((name, rest)) => (name, Some(rest)),
-            None => (&pointer[1..], None),
-        };
-        let value = self.members.get(&name.replace("~1", "/").replace("~0", "~"))?;
-        match rest {
-            Some(_) => value.pointer(&pointer[1 + name.len()..]),
-            None => Some(value),
-        }
     }
 
     /// Whether the token is meant for one of these.

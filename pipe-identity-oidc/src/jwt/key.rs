@@ -7,6 +7,7 @@ mod tests;
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
@@ -96,6 +97,21 @@ impl VerifyingKey {
                 .with("algorithm", algorithm)
                 .hint("use a random secret of at least 32 (HS256), 48 or 64 (HS512) bytes")
         })
+    }
+
+    /// A secret of ours, which is strong by construction.
+    pub(crate) fn from_hmac(key: &hmac::Key, algorithm: Algorithm) -> Self {
+        let mut fingerprint = [0; 32];
+        // Of a tag, from which nobody gets back to the secret.
+        let tag = digest(&SHA256, hmac::sign(key, b"fingerprint").as_ref());
+        fingerprint.copy_from_slice(tag.as_ref());
+        Self {
+            kid: Kid::Any,
+            issuer: None,
+            algorithms: AlgorithmSet::one(algorithm),
+            fingerprint,
+            prepared: vec![(algorithm, Prepared::Secret(Box::new(key.clone())))],
+        }
     }
 
     /// Gives it a name: it verifies tokens with this `kid`, and those without.

@@ -30,7 +30,7 @@ pub mod json;
 mod key;
 mod key_set;
 mod policy;
-mod sign;
+pub(crate) mod sign;
 mod token;
 mod verify;
 
@@ -41,5 +41,5 @@ pub use self::key_set::{KeySet, MAX_KEYS, SkippedKey};
 pub use self::policy::{
     DEFAULT_ALGORITHMS, KeyHeaders, TokenPolicy, TokenPolicyBuilder, TokenType, TrustedIssuer,
 };
-pub use self::sign::Signer;
+pub use self::sign::{Signer, SigningKey};
 pub use self::token::{Jws, Jwt, Limits};

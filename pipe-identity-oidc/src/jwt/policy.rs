@@ -70,6 +70,13 @@ impl TrustedIssuer {
     }
 }
 
+impl TrustedIssuer {
+    /// Whether it stands for one issuer per tenant.
+    pub(crate) fn is_template(&self) -> bool {
+        matches!(self.0, Rule::Template { .. })
+    }
+}
+
 /// Which kind of token `typ` must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -15,69 +15,134 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What decides on the answers of a [`Server`].
-pub(super) trait Handler: Send + Sync + 'static {
+pub(crate) trait Handler: Send + Sync + 'static {
     /// The answer to one request.
     fn answer(&self, call: &Call) -> Answer;
 }
 
 /// One request, read whole.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) method: Method,
+pub(crate) struct Call {
+    pub(crate) method: Method,
     /// As sent: percent-encoded, without the query.
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) headers: HeaderMap,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
     /// `None` when it was larger than [`MAX_BODY`].
-    pub(super) body: Option<Bytes>,
+    pub(crate) body: Option<Bytes>,
 }
 
 impl Call {
     /// A header's value, when it is there and text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
 /// What happens to a request.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// It is answered.
     Response(Response<Payload>),
     /// The connection stays open and silent.
     Hang,
     /// The connection is closed without an answer.
     Close,
+    /// It is answered after this time.
+    #[cfg(feature = "issuer")]
+    Later(std::time::Duration, Box<Self>),
 }
 
 /// A body that can be long without being held, and can break off.
 #[derive(Debug, Default)]
-pub(super) struct Payload {
+pub(crate) struct Payload {
     head: Option<Bytes>,
     filler: usize,
     tail: Option<Bytes>,
     breaks_off: bool,
+    #[cfg(feature = "issuer")]
+    refrain: Option<Box<Refrain>>,
+}
+
+/// What is sent over and over.
+#[cfg(feature = "issuer")]
+#[derive(Debug)]
+struct Refrain {
+    text: Bytes,
+    /// `None`: for ever.
+    times: Option<usize>,
+    /// How long to wait before each time, and whether that has begun.
+    pause: Option<(std::time::Duration, Option<Pin<Box<tokio::time::Sleep>>>)>,
 }
 
 /// The largest body that is read: OpenBao's default limit.
-pub(super) const MAX_BODY: usize = 32 << 20;
+pub(crate) const MAX_BODY: usize = 32 << 20;
 
 const FILLER: Bytes = Bytes::from_static(&[b'x'; 16 << 10]);
 
 impl Payload {
     /// These bytes.
-    pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn of(bytes: impl Into<Bytes>) -> Self {
         Self { head: Some(bytes.into()), ..Self::default() }
     }
 
     /// `head`, that many `x`, then `tail`.
-    pub(super) fn padded(head: &'static str, filler: usize, tail: &'static str) -> Self {
-        Self { head: Some(head.into()), filler, tail: Some(tail.into()), breaks_off: false }
+    pub(crate) fn padded(head: &'static str, filler: usize, tail: &'static str) -> Self {
+        Self { head: Some(head.into()), filler, tail: Some(tail.into()), ..Self::default() }
     }
 
     /// These bytes, announced as the beginning of more that never comes.
-    pub(super) fn broken(head: impl Into<Bytes>) -> Self {
+    pub(crate) fn broken(head: impl Into<Bytes>) -> Self {
         Self { breaks_off: true, ..Self::of(head) }
+    }
+}
+
+#[cfg(feature = "issuer")]
+impl Payload {
+    /// `head`, `text` until that many bytes were sent, then `tail`.
+    pub(crate) fn repeated(
+        head: &'static str,
+        text: &'static str,
+        bytes: usize,
+        tail: &'static str,
+    ) -> Self {
+        // Not too small pieces: each costs a turn of the connection.
+        let many = text.repeat((16 << 10) / text.len());
+        let times = Some(bytes / many.len() + 1);
+        let refrain = Refrain { text: many.into(), times, pause: None };
+        Self { tail: Some(tail.into()), refrain: Some(Box::new(refrain)), ..Self::of(head) }
+    }
+
+    /// `head`, then `text` for ever.
+    pub(crate) fn endless(head: &'static str, text: &'static str) -> Self {
+        let refrain = Refrain { text: text.repeat(1 << 10).into(), times: None, pause: None };
+        Self { refrain: Some(Box::new(refrain)), ..Self::of(head) }
+    }
+
+    /// `head`, then `text` for ever, after a pause each time.
+    pub(crate) fn trickle(
+        head: &'static str,
+        text: &'static str,
+        pause: std::time::Duration,
+    ) -> Self {
+        let refrain = Refrain { text: text.into(), times: None, pause: Some((pause, None)) };
+        Self { refrain: Some(Box::new(refrain)), ..Self::of(head) }
+    }
+
+    fn poll_refrain(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(refrain) = &mut self.refrain else { return Poll::Ready(None) };
+        if let Some((pause, sleep)) = &mut refrain.pause {
+            let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(*pause)));
+            std::task::ready!(sleep.as_mut().poll(context));
+            refrain.pause = Some((*pause, None));
+        }
+        let text = refrain.text.clone();
+        match &mut refrain.times {
+            Some(0) => return Poll::Ready(None),
+            Some(times) => *times -= 1,
+            None => {}
+        }
+        Poll::Ready(Some(text))
     }
 }
 
@@ -87,8 +152,14 @@ impl Body for Payload {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        #[cfg(feature = "issuer")]
+        if self.head.is_none()
+            && let Some(text) = std::task::ready!(self.poll_refrain(_context))
+        {
+            return Poll::Ready(Some(Ok(Frame::data(text))));
+        }
         let next = if let Some(head) = self.head.take() {
             head
         } else if self.filler > 0 {
@@ -107,6 +178,10 @@ impl Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
+        #[cfg(feature = "issuer")]
+        if self.refrain.is_some() {
+            return SizeHint::default();
+        }
         let ends = [&self.head, &self.tail].into_iter().flatten();
         let left = ends.map(Bytes::len).sum::<usize>() + self.filler;
         SizeHint::with_exact((left + usize::from(self.breaks_off)) as u64)
@@ -114,7 +189,7 @@ impl Body for Payload {
 }
 
 /// An answer with a body of this type.
-pub(super) fn response(status: StatusCode, content_type: &str, body: Payload) -> Answer {
+pub(crate) fn response(status: StatusCode, content_type: &str, body: Payload) -> Answer {
     let built =
         Response::builder().status(status).header(header::CONTENT_TYPE, content_type).body(body);
     Answer::Response(built.expect("the content type is one of ours"))
@@ -122,14 +197,14 @@ pub(super) fn response(status: StatusCode, content_type: &str, body: Payload) ->
 
 /// A server on the loopback interface. It ends, with its connections, when it is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
     /// Listens on a port of 127.0.0.1; 0 picks a free one.
-    pub(super) async fn start(port: u16, handler: Arc<impl Handler>) -> Self {
+    pub(crate) async fn start(port: u16, handler: Arc<impl Handler>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .expect("a port of the loopback interface can be listened on");
@@ -137,12 +212,12 @@ impl Server {
         Self { address, accepting: tokio::spawn(accept(listener, handler)) }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Closes the port and every connection, and waits until they are closed.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.accepting.abort();
         // The task was cancelled by the line above: that is all it can say.
         let _ = (&mut self.accepting).await;
@@ -174,8 +249,19 @@ async fn serve(stream: TcpStream, handler: Arc<impl Handler>) {
                 let handler = Arc::clone(&handler);
                 async move {
                     let call = read(request).await;
-                    match handler.answer(&call) {
+                    let answer = handler.answer(&call);
+                    #[cfg(feature = "issuer")]
+                    let answer = match answer {
+                        Answer::Later(delay, answer) => {
+                            tokio::time::sleep(delay).await;
+                            *answer
+                        }
+                        answer => answer,
+                    };
+                    match answer {
                         Answer::Response(response) => Ok(response),
+                        #[cfg(feature = "issuer")]
+                        Answer::Later(..) => std::future::pending().await,
                         Answer::Close => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
                         Answer::Hang => std::future::pending().await,
                     }

@@ -3,7 +3,7 @@
 //! They listen on a free port of 127.0.0.1 and end when their handle is dropped. They are for tests:
 //! plain HTTP, everything in memory, a clock that a test moves.
 
-mod http;
+pub(crate) mod http;
 mod openbao;
 mod token_review;
 

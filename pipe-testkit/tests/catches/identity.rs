@@ -213,7 +213,9 @@ impl IdentityPlugin for Defective {
             ("garbage_is_refused", Some(_)) if text == "null" => {
                 Err(Error::new(ErrorKind::Unexpected, "cannot parse"))
             }
-            ("a_huge_token_is_refused", Some(TokenFault::Malformed)) if text.starts_with('.') => {
+            ("a_huge_token_is_refused", Some(TokenFault::Malformed))
+                if text.starts_with("....") =>
+            {
                 Err(Error::new(ErrorKind::Unexpected, "out of memory"))
             }
             ("a_token_of_another_tenant_is_refused", None) => {

@@ -3,6 +3,7 @@
 mod entry;
 mod flights;
 mod identity;
+mod roles;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use futures_util::StreamExt;
 
 use self::entry::Kind;
 use self::identity::TokenKey;
+pub use self::roles::CachedRoles;
 use self::store::{Fetch, Store};
 use super::CachePolicy;
 use crate::identity::{ServiceAuthRequest, ServiceCredentials};

@@ -308,18 +308,6 @@ fn what_a_token_is_bound_to_is_told_completely() {
     assert!(!claims(json!({})).confirmation().unwrap().is_complete);
 }
 
-#[test]
-fn a_claim_is_found_by_its_pointer() {
-    let payload = with(claims(), json!({ "a": { "b": ["x"] }, "x/y": { "~": 1 } })).to_string();
-    let claims = verify(&lenient(), &sign(&header().to_string(), &payload)).unwrap();
-    assert_eq!(claims.pointer("/a/b/0"), Some(&json!("x")));
-    assert_eq!(claims.pointer("/sub"), Some(&json!("alice")));
-    assert_eq!(claims.pointer("/x~1y/~0"), Some(&json!(1)));
-    for pointer in ["", "sub", "/", "/a/c", "/sub/x", "//"] {
-        assert_eq!(claims.pointer(pointer), None, "{pointer}");
-    }
-}
-
 /// H1, REQ 004-74.5
 #[test]
 fn debug_output_shows_no_value() {

@@ -1,0 +1,24 @@
+// The services that access tokens are for, and how their tokens look.
+
+import { errors } from './packages.mjs';
+
+const SCOPES = 'secrets:read secrets:write identity:read';
+
+/** From the resource to the algorithm of its JWTs; `null` is a resource with opaque tokens. */
+const RESOURCES = {
+  'https://api.pipe.local': 'RS256',
+  'https://api.pipe.local/ps': 'PS256',
+  'https://api.pipe.local/es': 'ES256',
+  'https://api.pipe.local/ed': 'EdDSA',
+  'https://api.pipe.local/opaque': null,
+};
+
+/** What oidc-provider calls a resource server; `lifetime` is that of its tokens, in seconds. */
+export function resourceServerInfo(resource, lifetime) {
+  if (!Object.hasOwn(RESOURCES, resource)) throw new errors.InvalidTarget();
+  const algorithm = RESOURCES[resource];
+  const info = { scope: SCOPES, audience: resource, accessTokenTTL: lifetime };
+  return algorithm
+    ? { ...info, accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithm } } }
+    : { ...info, accessTokenFormat: 'opaque' };
+}

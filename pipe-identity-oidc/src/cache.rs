@@ -1,0 +1,117 @@
+//! Tokens that were checked a moment ago.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+/// Remembers what was found out about tokens, by a digest of each: no token is kept.
+///
+/// What is remembered belongs to a generation of its issuer's keys, and ends with it: a token of a
+/// key that was removed is checked again, and refused. A cache belongs to one plugin with its one
+/// set of policies, and never answers for another.
+pub(crate) struct TokenCache<V> {
+    kept: Cache<Digest, Kept<V>>,
+    size: usize,
+}
+
+/// A digest of a token, and of the issuer that is asked about it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Digest([u8; 32]);
+
+impl Digest {
+    pub(crate) fn of(token: &[u8]) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(token);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        Self(digest)
+    }
+}
+
+struct Kept<V> {
+    value: Arc<V>,
+    generation: u64,
+    until: Instant,
+}
+
+impl<V> Clone for Kept<V> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), ..*self }
+    }
+}
+
+impl<V> TokenCache<V> {
+    /// Remembers so many tokens; none when `size` is 0.
+    pub(crate) fn new(size: usize) -> Self {
+        Self { kept: Cache::new(size), size }
+    }
+
+    /// What is known, and the generation that it belongs to.
+    pub(crate) fn get(&self, digest: &Digest) -> Option<(Arc<V>, u64)> {
+        let kept = self.kept.get(digest)?;
+        if Instant::now() < kept.until {
+            return Some((kept.value, kept.generation));
+        }
+        self.kept.remove(digest);
+        None
+    }
+
+    /// Remembers this for so long; not at all for no time.
+    pub(crate) fn insert(&self, digest: Digest, value: Arc<V>, generation: u64, ttl: Duration) {
+        if self.size > 0 && !ttl.is_zero() {
+            let until = Instant::now() + ttl;
+            self.kept.insert(digest, Kept { value, generation, until });
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.kept.clear();
+    }
+}
+
+impl<V> fmt::Debug for TokenCache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_has_an_end() {
+        let cache = TokenCache::new(10);
+        let digest = Digest::of(b"token");
+        cache.insert(digest, Arc::new("bot"), 7, TTL);
+        assert_eq!(cache.get(&digest), Some((Arc::new("bot"), 7)));
+        assert_eq!(cache.get(&Digest::of(b"tokem")), None);
+        tokio::time::advance(TTL).await;
+        assert_eq!(cache.get(&digest), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_of_no_size_or_no_time_remembers_nothing() {
+        let digest = Digest::of(b"token");
+        for (size, ttl) in [(0, TTL), (10, Duration::ZERO)] {
+            let cache = TokenCache::new(size);
+            cache.insert(digest, Arc::new("bot"), 1, ttl);
+            assert_eq!(cache.get(&digest), None);
+        }
+    }
+
+    #[test]
+    fn a_cache_does_not_grow_beyond_its_size() {
+        let cache = TokenCache::new(100);
+        for i in 0..10_000_u32 {
+            cache.insert(Digest::of(&i.to_be_bytes()), Arc::new(i), 1, TTL);
+        }
+        assert!(cache.kept.len() <= 100);
+    }
+}

@@ -1,0 +1,299 @@
+//! What the settings amount to.
+
+use std::sync::Arc;
+
+use pipe_core::{Clock, Error, ErrorKind, Result};
+
+use super::{Faults, IssuerConfig, Keys, OidcConfig, SigningConfig, TENANT_PLACE};
+use crate::binding::ProofChecker;
+use crate::cache::TokenCache;
+use crate::client::Credentials;
+use crate::endpoints::ProviderEndpoints;
+use crate::introspection::Introspector;
+use crate::issue::TokenIssuer;
+use crate::jwt::{
+    Algorithm, DEFAULT_ALGORITHMS, KeyHeaders, KeySet, Signer, SigningKey, TokenPolicy, TokenType,
+    TrustedIssuer, VerifyingKey,
+};
+use crate::keys::{KeySource, OwnKeys, Ring};
+use crate::mapping::Mapper;
+use crate::plugin::Inner;
+use crate::provider::{self, Provider, ProviderSettings};
+use crate::trusted::Trusted;
+use crate::{ClaimMapping, ClaimPointer, ClientConfig, IntrospectionConfig, Preset};
+
+impl OidcConfig {
+    /// Everything that can be checked without asking a provider, all faults at once.
+    pub(crate) fn build(self) -> Result<Inner> {
+        let mut faults = Faults::default();
+        if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
+            faults.add("name", "must not be empty or have spaces in it");
+        }
+        let mut trusted = Vec::new();
+        for (place, issuer) in self.issuers.iter().enumerate() {
+            let at = format!("issuers[{place}]");
+            trusted.extend(issuer.build(&at, &self, &mut faults));
+        }
+        let issuer = self
+            .signing
+            .as_ref()
+            .and_then(|signing| faults.keep("signing", signing.build(&self.clock)).map(Arc::new));
+        if let Some(issuer) = &issuer {
+            trusted.extend(faults.keep("signing", own(issuer)));
+        }
+        self.check_together(&mut faults);
+        let credentials =
+            self.client.as_ref().and_then(|client| self.client(client, &trusted, &mut faults));
+        faults.into_result()?;
+        Ok(Inner {
+            name: self.name,
+            trusted,
+            issuer,
+            credentials,
+            roles: self.roles,
+            clock: self.clock,
+            cache: TokenCache::new(self.cache_size),
+            cache_ttl: self.cache_ttl,
+            proofs: ProofChecker::default(),
+        })
+    }
+
+    /// What cannot be said of one issuer alone.
+    fn check_together(&self, faults: &mut Faults) {
+        for (place, issuer) in self.issuers.iter().enumerate() {
+            let is_twice = self.issuers[..place].iter().any(|one| one.issuer == issuer.issuer);
+            let is_own = self.signing.as_ref().is_some_and(|own| own.issuer == issuer.issuer);
+            if is_twice || is_own {
+                let at = format!("issuers[{place}].issuer");
+                faults.add(at, "is named twice; whose keys would count?");
+            }
+        }
+        let asked = self.issuers.iter().filter(|issuer| issuer.introspection.is_some());
+        if asked.count() > 1 {
+            faults.add(
+                "issuers",
+                "have `introspection` more than once: an opaque token does not say whose it is, \
+                 and would be shown to all of them; make a plugin for each",
+            );
+        }
+    }
+
+    /// The credentials of a client at the issuer that it names, or at the first.
+    fn client(
+        &self,
+        client: &ClientConfig,
+        trusted: &[Trusted],
+        faults: &mut Faults,
+    ) -> Option<Credentials> {
+        for (setting, fault) in client.faults() {
+            faults.add(setting, fault);
+        }
+        let at = client.issuer.as_ref().or(self.issuers.first().map(|one| &one.issuer));
+        let Some(at) = at else {
+            faults.add("client.issuer", "must be set where there are no `issuers`");
+            return None;
+        };
+        let config = self.issuers.iter().find(|one| one.issuer == *at);
+        let known = trusted.iter().find(|one| one.issuer == *at).map(|one| &one.keys);
+        let provider = match known {
+            Some(KeySource::Provider { provider, .. }) => provider.clone(),
+            // Known otherwise, or not trusted: asked for credentials all the same.
+            _ => {
+                let settings = match config {
+                    Some(config) => config.settings(provider::KeySource::Discovery),
+                    None => ProviderSettings::new(at, provider::KeySource::Discovery),
+                };
+                faults.keep("client.issuer", Provider::new(settings))?
+            }
+        };
+        let patience = config.map_or(super::default_http(), |one| one.http.clone()).timeout;
+        let endpoints = ProviderEndpoints::new(at, provider, client.token_endpoint.clone(), None);
+        let endpoints = faults.keep("client.token_endpoint", endpoints)?;
+        let clock = self.clock.clone();
+        // Learning the endpoint takes an exchange, and so does asking it.
+        Some(Credentials::new(client.clone(), Arc::new(endpoints), clock, 2 * patience))
+    }
+}
+
+impl IssuerConfig {
+    fn build(&self, at: &str, config: &OidcConfig, faults: &mut Faults) -> Option<Trusted> {
+        let before = faults.len();
+        let setting = |name: &str| format!("{at}.{name}");
+        if let Some((name, fault)) = self.preset.faults(&self.issuer, !self.tenants.is_empty()) {
+            faults.add(setting(name), fault);
+        }
+        let policy = faults.keep(at, self.policy());
+        let keys = faults.keep(setting("keys"), self.key_source());
+        let mapping = self.claims.clone().unwrap_or_else(|| self.preset.mapping());
+        // A template's tenants are checked by the policy, against `tid`.
+        let tenants = match self.is_template() {
+            true => Default::default(),
+            false => self.tenants.clone(),
+        };
+        if !tenants.is_empty() && mapping.tenant.is_none() {
+            faults.add(setting("tenants"), "cannot be told apart: set `claims.tenant`");
+        }
+        let mapper = faults.keep(setting("claims"), Mapper::new(mapping, tenants));
+        let introspector = self.introspection.as_ref().and_then(|introspection| {
+            if let Some((name, fault)) = introspection.authentication.fault() {
+                let name = name.replacen("client", "introspection", 1);
+                faults.add(setting(&name), fault);
+            }
+            if !matches!(&keys, Some(KeySource::Provider { .. }) | None) {
+                faults.add(setting("introspection"), "needs an issuer that can be asked");
+            }
+            Some(Introspector::new(introspection, config.clock.clone()))
+        });
+        let (policy, keys, mapper) = (policy?, keys?, mapper?);
+        (faults.len() == before).then(|| Trusted {
+            issuer: self.issuer.clone(),
+            policy,
+            keys,
+            mapper,
+            preset: self.preset,
+            introspector,
+        })
+    }
+
+    fn is_template(&self) -> bool {
+        self.issuer.contains(TENANT_PLACE)
+    }
+
+    fn policy(&self) -> Result<TokenPolicy> {
+        let issuer = match self.is_template() {
+            true => {
+                let tenants = self.tenants.iter().map(|tenant| tenant.as_str());
+                TrustedIssuer::template(&self.issuer, tenants)
+            }
+            false => {
+                let spellings = self.preset.spellings(&self.issuer);
+                let spellings = spellings.into_iter().chain(self.also_known_as.iter().cloned());
+                spellings.fold(TrustedIssuer::exact(&self.issuer), TrustedIssuer::or)
+            }
+        };
+        let algorithms = match &self.algorithms {
+            Some(algorithms) => algorithms.iter().copied().collect(),
+            None => DEFAULT_ALGORITHMS.to_vec(),
+        };
+        let key_headers = match self.reject_key_headers {
+            true => KeyHeaders::Reject,
+            false => KeyHeaders::Ignore,
+        };
+        TokenPolicy::builder(issuer)
+            .algorithms(algorithms)
+            .token_type(self.types.unwrap_or_else(|| self.preset.types()).into())
+            .leeway(self.leeway)
+            .max_lifetime(self.max_lifetime)
+            .key_headers(key_headers)
+            .build()
+    }
+
+    fn key_source(&self) -> Result<KeySource> {
+        let source = match &self.keys {
+            Keys::Discovery(_) => provider::KeySource::Discovery,
+            Keys::JwksUri(url) => provider::KeySource::JwksUri(url.clone()),
+            Keys::File(path) => provider::KeySource::File(path.clone()),
+            Keys::Inline(document) => provider::KeySource::Inline(document.clone().into_bytes()),
+            Keys::Secret(secret) => {
+                let secret = secret.read_once()?;
+                let algorithms = self.algorithms.iter().flatten();
+                let keys: Result<Vec<_>> = algorithms
+                    .map(|algorithm| VerifyingKey::from_secret(secret.expose(), *algorithm))
+                    .collect();
+                let keys = keys?;
+                if keys.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::ConfigInvalid,
+                        "a secret is for HS256, HS384 or HS512, one of which `algorithms` names",
+                    ));
+                }
+                return Ok(KeySource::Secret(Arc::new(Ring::new(0, KeySet::from_keys(keys)?))));
+            }
+        };
+        if self.algorithms.iter().flatten().any(|algorithm| algorithm.is_symmetric()) {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "are public, and `algorithms` names those of a shared secret: give the secret",
+            ));
+        }
+        let provider = Provider::new(self.settings(source))?;
+        let introspection = self.introspection.as_ref();
+        let endpoint =
+            introspection.and_then(|config: &IntrospectionConfig| config.endpoint.clone());
+        let endpoints = ProviderEndpoints::new(&self.issuer, provider.clone(), None, endpoint)?;
+        Ok(KeySource::Provider { provider, endpoints: Arc::new(endpoints) })
+    }
+
+    fn settings(&self, keys: provider::KeySource) -> ProviderSettings {
+        let mut settings = ProviderSettings::new(&self.issuer, keys);
+        settings.discovery_url = match &self.keys {
+            Keys::Discovery(Some(url)) => Some(url.clone()),
+            _ => self.preset.discovery(&self.issuer),
+        };
+        settings.http = self.http.clone();
+        settings.ttl = self.key_times.ttl;
+        settings.min_refresh = self.key_times.min_refresh;
+        settings.stale_bound = self.key_times.stale;
+        settings.allowed_hosts = self.allowed_hosts.iter().cloned().collect();
+        settings.bearer = self.bearer.clone();
+        settings
+    }
+}
+
+impl SigningConfig {
+    fn build(&self, clock: &Clock) -> Result<TokenIssuer> {
+        let signer = match (&self.signer, &self.key, self.algorithm) {
+            (Some(signer), None, _) => Arc::clone(signer),
+            (None, Some(key), Some(algorithm)) => {
+                let key = signing_key(algorithm, &key.read_once()?)?;
+                let key = match &self.key_id {
+                    Some(key_id) => key.with_key_id(key_id)?,
+                    None => key,
+                };
+                Arc::new(key) as Arc<dyn Signer>
+            }
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "needs `key` and `algorithm`, or a signer instead of both",
+                ));
+            }
+        };
+        let issuer = TokenIssuer::new(&self.issuer, signer)?
+            .with_max_lifetime(self.max_lifetime)?
+            .with_clock(clock.clone());
+        let audiences = self.audiences.iter();
+        Ok(audiences.fold(issuer, |issuer, audience| issuer.with_default_audience(audience)))
+    }
+}
+
+fn signing_key(algorithm: Algorithm, key: &pipe_core::SecretValue) -> Result<SigningKey> {
+    match algorithm.is_symmetric() {
+        true => SigningKey::from_secret(algorithm, key),
+        false => SigningKey::from_pem(algorithm, key),
+    }
+}
+
+/// We trust our own tokens, and what we wrote into them.
+fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
+    // Whatever it is replaced by, its kind stays.
+    let is_symmetric = issuer.is_symmetric();
+    let family = Algorithm::ALL.into_iter().filter(|one| one.is_symmetric() == is_symmetric);
+    let policy = TokenPolicy::builder(TrustedIssuer::exact(issuer.issuer()))
+        .algorithms(family)
+        .token_type(TokenType::Strict)
+        .max_lifetime(issuer.max_lifetime())
+        .build()?;
+    let mapping = ClaimMapping::new()
+        .with_roles(ClaimPointer::claim("roles"))
+        .with_namespaces(ClaimPointer::claim("namespace"));
+    Ok(Trusted {
+        issuer: issuer.issuer().to_owned(),
+        policy,
+        keys: KeySource::Own(OwnKeys::new(Arc::clone(issuer))),
+        mapper: Mapper::new(mapping, Default::default())?,
+        preset: Preset::Generic,
+        introspector: None,
+    })
+}

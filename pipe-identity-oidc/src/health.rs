@@ -1,0 +1,37 @@
+//! How the issuers are just now.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pipe_core::Health;
+
+use crate::keys::KeySource;
+use crate::plugin::Inner;
+use crate::provider::{KeyState, Provider};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The worst of all issuers, and what is known of each that is not healthy: its keys, their age,
+/// what failed last, and when it is tried again.
+pub(crate) async fn check(plugin: &Inner) -> Health {
+    let providers = plugin.trusted.iter().filter_map(|trusted| match &trusted.keys {
+        KeySource::Provider { provider, .. } => Some(provider),
+        _ => None,
+    });
+    let all = join_all(providers.map(one)).await;
+    let mut ill: Vec<_> = all.into_iter().filter(|health| *health != Health::healthy()).collect();
+    ill.sort_by(|a, b| b.status.cmp(&a.status));
+    let Some(worst) = ill.first() else { return Health::healthy() };
+    let reason: Vec<_> = ill.iter().map(|health| health.reason.as_str()).collect();
+    let mut health = worst.clone();
+    health.reason = reason.join("; ");
+    health
+}
+
+async fn one(provider: &Provider) -> Health {
+    // Who has no keys yet is asked, unless that failed a moment ago.
+    if matches!(provider.status().state, KeyState::Cold | KeyState::Expired) {
+        let _ = tokio::time::timeout(DEADLINE, provider.ring_for(None)).await;
+    }
+    provider.status().health()
+}

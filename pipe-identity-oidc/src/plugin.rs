@@ -1,0 +1,309 @@
+//! The trait implementation, thin.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use pipe_core::identity::{
+    BearerToken, ContextRequest, IdentityCapabilities, JwtRequest, RoleResolver,
+    ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
+};
+use pipe_core::{
+    Clock, Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecurityContext, TokenFault,
+};
+
+use crate::binding::ProofChecker;
+use crate::cache::{Digest, TokenCache};
+use crate::client::Credentials;
+use crate::config::OidcConfig;
+use crate::error::refused;
+use crate::issue::TokenIssuer;
+use crate::jwt::Jwt;
+use crate::trusted::{Found, Trusted, Verified, nobody};
+use crate::{CredentialSource, health};
+
+/// OpenID Connect as an [`IdentityPlugin`]. Clones share keys, caches and credentials.
+#[derive(Clone)]
+pub struct Oidc(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) name: String,
+    pub(crate) trusted: Vec<Trusted>,
+    pub(crate) issuer: Option<Arc<TokenIssuer>>,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) roles: Option<Arc<dyn RoleResolver>>,
+    pub(crate) clock: Clock,
+    pub(crate) cache: TokenCache<Verified>,
+    pub(crate) cache_ttl: Duration,
+    pub(crate) proofs: ProofChecker,
+}
+
+impl Oidc {
+    /// A plugin with these settings. It reads the files that they name, and talks to nobody yet: a
+    /// provider that is down is met by the first call, and the plugin recovers with it.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming all settings that are wrong.
+    pub fn new(config: OidcConfig) -> Result<Self> {
+        let name = config.name.clone();
+        let inner = config.build().map_err(|error| error.at(&name, "new"))?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// What issues our own tokens: for the keys to publish, and to replace them.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&Arc<TokenIssuer>> {
+        self.0.issuer.as_ref()
+    }
+
+    /// Credentials that refresh themselves, for a client of other services.
+    ///
+    /// # Errors
+    /// As for [`authenticate_service`](IdentityPlugin::authenticate_service), as far as it can be
+    /// told without asking the provider.
+    pub fn credentials(&self, request: &ServiceAuthRequest) -> Result<CredentialSource> {
+        let found = self.0.credentials().and_then(|credentials| credentials.source(request));
+        found.map_err(|error| self.locate(error, "credentials"))
+    }
+
+    /// Forgets every token that was verified or introspected, as after a revocation.
+    pub fn forget_tokens(&self) {
+        self.0.cache.clear();
+        let introspectors = self.0.trusted.iter().filter_map(|one| one.introspector.as_ref());
+        introspectors.for_each(|introspector| introspector.clear());
+    }
+
+    fn locate(&self, error: Error, operation: &'static str) -> Error {
+        error.at(&self.0.name, operation)
+    }
+}
+
+impl Inner {
+    async fn validate(
+        &self,
+        token: &BearerToken,
+        expect: &TokenExpectation,
+    ) -> Result<SecurityContext> {
+        if expect.audiences.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "no audience is expected")
+                .hint("say in `TokenExpectation` for whom the token has to be meant"));
+        }
+        let now = self.clock.now();
+        let digest = Digest::of(token.expose());
+        let verified = match self.known(&digest) {
+            Some(verified) => verified,
+            None => self.find_out(token, digest, &expect.audiences, now).await?,
+        };
+        let trusted = &self.trusted[verified.trusted];
+        trusted.check_again(&verified, &expect.audiences, now)?;
+        let binding = verified.claims.confirmation();
+        if binding.is_some() || expect.dpop.is_some() {
+            let leeway = trusted.policy.leeway();
+            self.proofs.check(binding, token, expect, now, leeway)?;
+        }
+        if let Some(tenant) = &expect.tenant {
+            verified.context.require_tenant(tenant)?;
+        }
+        self.with_roles(verified.context.clone()).await
+    }
+
+    /// What was found out before, if the keys are still those that it was found out with.
+    fn known(&self, digest: &Digest) -> Option<Arc<Verified>> {
+        let (verified, generation) = self.cache.get(digest)?;
+        let current = self.trusted[verified.trusted].keys.generation();
+        (current == Some(generation)).then_some(verified)
+    }
+
+    async fn find_out(
+        &self,
+        token: &BearerToken,
+        digest: Digest,
+        audiences: &[String],
+        now: SystemTime,
+    ) -> Result<Arc<Verified>> {
+        let Found { verified, generation, ttl } =
+            self.verify(token, digest, audiences, now).await?;
+        let verified = Arc::new(verified);
+        self.cache.insert(digest, Arc::clone(&verified), generation, ttl);
+        Ok(verified)
+    }
+
+    async fn verify(
+        &self,
+        token: &BearerToken,
+        digest: Digest,
+        audiences: &[String],
+        now: SystemTime,
+    ) -> Result<Found> {
+        let first = self.trusted.first().ok_or_else(nobody)?;
+        let jwt = match Jwt::parse(token.expose(), first.policy.limits()) {
+            Ok(jwt) => jwt,
+            Err(fault) if is_opaque(token.expose(), first.policy.limits().token_bytes) => {
+                return self.introspect_opaque(token, digest, fault, now).await;
+            }
+            Err(fault) => return Err(refused(fault, &first.issuer)),
+        };
+        // A token that names nobody whom we trust is checked as if it came from the first: nothing
+        // about its claims is told before a signature is known to be good.
+        let place = self.trusted.iter().position(|one| one.policy.may_be_for(&jwt)).unwrap_or(0);
+        let trusted = &self.trusted[place];
+        let ttl = match &trusted.introspector {
+            Some(introspector) if introspector.asks_about_jwts() => {
+                // Only with what is at least signed by the issuer is the issuer bothered.
+                let found = trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await?;
+                match trusted.introspect(introspector, token, digest, now, place).await? {
+                    Some(asked) => {
+                        let ttl = asked.ttl.min(self.cache_ttl);
+                        return Ok(Found { ttl, ..found });
+                    }
+                    None => return Ok(found),
+                }
+            }
+            _ => self.cache_ttl,
+        };
+        trusted.verify(&jwt, audiences, now, place, ttl).await
+    }
+
+    async fn introspect_opaque(
+        &self,
+        token: &BearerToken,
+        digest: Digest,
+        fault: TokenFault,
+        now: SystemTime,
+    ) -> Result<Found> {
+        let mut asked = self
+            .trusted
+            .iter()
+            .enumerate()
+            .filter_map(|(place, one)| Some((place, one, one.introspector.as_ref()?)));
+        let Some((place, trusted, introspector)) = asked.next() else {
+            let first = self.trusted.first().ok_or_else(nobody)?;
+            return Err(refused(fault, &first.issuer));
+        };
+        let found = trusted.introspect(introspector, token, digest, now, place).await?;
+        // The issuer wants it verified here, and it is nothing that can be.
+        found.ok_or_else(|| trusted.malformed())
+    }
+
+    async fn with_roles(&self, context: SecurityContext) -> Result<SecurityContext> {
+        match &self.roles {
+            None => Ok(context),
+            Some(resolver) => {
+                let roles = resolver.resolve(&context).await?;
+                Ok(context.with_roles(roles))
+            }
+        }
+    }
+
+    async fn resolve(&self, request: &ContextRequest) -> Result<SecurityContext> {
+        let context = &request.context;
+        let trusted = self.trusted.iter().find(|one| one.is_of(&context.issuer));
+        let Some(trusted) = trusted else {
+            return Err(refused(TokenFault::WrongIssuer, &context.issuer));
+        };
+        if context.is_expired_at(self.clock.now()) {
+            return Err(refused(TokenFault::Expired, &trusted.issuer));
+        }
+        if let Some(tenant) = &request.tenant {
+            context.require_tenant(tenant)?;
+        }
+        self.with_roles(context.clone()).await
+    }
+
+    fn credentials(&self) -> Result<&Credentials> {
+        self.credentials.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the plugin obtains no credentials")
+                .hint("set `client`")
+        })
+    }
+
+    async fn issue(&self, request: &JwtRequest) -> Result<SignedJwt> {
+        let issuer = self.issuer.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the plugin signs no tokens").hint("set `signing`")
+        })?;
+        issuer.issue(request).await
+    }
+}
+
+/// Whether it can be a token that only its issuer can read: without dots, or encrypted (RFC 7516
+/// 7.1), and of characters that a token may have (RFC 6750 2.1).
+fn is_opaque(token: &[u8], limit: usize) -> bool {
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    !token.is_empty()
+        && token.len() <= limit
+        && matches!(token.iter().filter(|byte| **byte == b'.').count(), 0 | 4)
+        && token.iter().all(is_legal)
+}
+
+impl fmt::Debug for Oidc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuers: Vec<_> = self.0.trusted.iter().map(|one| &one.issuer).collect();
+        f.debug_struct("Oidc")
+            .field("name", &self.0.name)
+            .field("issuers", &issuers)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Plugin for Oidc {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn health(&self) -> Health {
+        health::check(&self.0).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        if let Some(credentials) = &self.0.credentials {
+            credentials.close();
+        }
+        self.forget_tokens();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl IdentityPlugin for Oidc {
+    fn capabilities(&self) -> IdentityCapabilities {
+        let mut capabilities = IdentityCapabilities::VERIFY_ONLY;
+        if self.0.credentials.as_ref().is_some_and(Credentials::can_authenticate) {
+            capabilities = capabilities.with_authenticate();
+        }
+        if self.0.issuer.is_some() {
+            capabilities = capabilities.with_issue();
+        }
+        capabilities
+    }
+
+    async fn authenticate_service(
+        &self,
+        request: &ServiceAuthRequest,
+    ) -> Result<ServiceCredentials> {
+        let credentials = match self.0.credentials() {
+            Ok(credentials) => credentials.authenticate(request).await,
+            Err(error) => Err(error),
+        };
+        credentials.map_err(|error| self.locate(error, "authenticate_service"))
+    }
+
+    async fn generate_jwt(&self, request: &JwtRequest) -> Result<SignedJwt> {
+        self.0.issue(request).await.map_err(|error| self.locate(error, "generate_jwt"))
+    }
+
+    async fn validate_token(
+        &self,
+        token: &BearerToken,
+        expect: &TokenExpectation,
+    ) -> Result<SecurityContext> {
+        let validated = self.0.validate(token, expect).await;
+        validated.map_err(|error| self.locate(error, "validate_token"))
+    }
+
+    async fn get_security_context(&self, request: &ContextRequest) -> Result<SecurityContext> {
+        let resolved = self.0.resolve(request).await;
+        resolved.map_err(|error| self.locate(error, "get_security_context"))
+    }
+}

@@ -1,0 +1,198 @@
+//! An issuer whose tokens are taken.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pipe_core::identity::{BearerToken, SecurityContext};
+use pipe_core::{Error, ErrorKind, Result, TokenFault};
+use serde_json::{Map, Value};
+
+use crate::cache::Digest;
+use crate::error::refused;
+use crate::introspection::{Answer, Introspector};
+use crate::jwt::{Claims, Jwt, TokenPolicy};
+use crate::keys::KeySource;
+use crate::mapping::Mapper;
+use crate::preset::Preset;
+
+/// An issuer, how its tokens are checked, and what they mean.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    /// The configured name, for errors.
+    pub(crate) issuer: String,
+    pub(crate) policy: TokenPolicy,
+    pub(crate) keys: KeySource,
+    pub(crate) mapper: Mapper,
+    pub(crate) preset: Preset,
+    pub(crate) introspector: Option<Introspector>,
+}
+
+/// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
+/// at again each time.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) claims: Claims,
+    pub(crate) context: SecurityContext,
+    /// Whether it says for whom it is meant, or we were told not to mind.
+    pub(crate) has_audience: bool,
+    /// The place of its issuer among those that are trusted.
+    pub(crate) trusted: usize,
+}
+
+/// What was found out, and for how long it may be taken as known.
+pub(crate) struct Found {
+    pub(crate) verified: Verified,
+    pub(crate) generation: u64,
+    pub(crate) ttl: Duration,
+}
+
+impl Trusted {
+    /// Verifies a JWT with the keys of this issuer.
+    pub(crate) async fn verify(
+        &self,
+        jwt: &Jwt<'_>,
+        audiences: &[String],
+        now: SystemTime,
+        trusted: usize,
+        ttl: Duration,
+    ) -> Result<Found> {
+        let mut keys = self.keys.ring_for(jwt.kid()).await?;
+        let mut checked = self.policy.verify(jwt, keys.set(), audiences, now);
+        // A key may have been replaced under its name, or have none.
+        if matches!(checked, Err(TokenFault::BadSignature | TokenFault::UnknownKey))
+            && let Some(renewed) = self.keys.renewed().await
+            && renewed.generation() != keys.generation()
+        {
+            keys = renewed;
+            checked = self.policy.verify(jwt, keys.set(), audiences, now);
+        }
+        let claims = checked.map_err(|fault| refused(fault, &self.issuer))?;
+        let verified = self.verified(claims, trusted, true)?;
+        Ok(Found { verified, generation: keys.generation(), ttl })
+    }
+
+    /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.
+    pub(crate) async fn introspect(
+        &self,
+        introspector: &Introspector,
+        token: &BearerToken,
+        digest: Digest,
+        now: SystemTime,
+        trusted: usize,
+    ) -> Result<Option<Found>> {
+        let inactive = || refused(TokenFault::Inactive, &self.issuer);
+        if introspector.is_known_inactive(&digest) {
+            return Err(inactive());
+        }
+        let members = match self.keys.introspect(introspector, token, digest).await? {
+            Answer::Active(members) => members,
+            Answer::Inactive => return Err(inactive()),
+            Answer::NotAsked => return Ok(None),
+        };
+        let has_audience = members.contains_key("aud");
+        if !has_audience && !introspector.accepts_missing_audience {
+            return Err(refused(TokenFault::WrongAudience, &self.issuer).hint(
+                "the issuer does not say for whom the token is meant: let the caller ask for one \
+                 for this service, or set `introspection.accept_missing_audience`",
+            ));
+        }
+        let claims = self
+            .policy
+            .accept_introspected(self.completed(members, now, introspector.active_ttl()))
+            .map_err(|fault| refused(fault, &self.issuer))?;
+        let verified = self.verified(claims, trusted, has_audience)?;
+        let generation = self.keys.generation().unwrap_or_default();
+        Ok(Some(Found { verified, generation, ttl: introspector.active_ttl() }))
+    }
+
+    /// What RFC 7662 2.2 lets an issuer leave out, because it follows from whom we asked.
+    fn completed(
+        &self,
+        mut members: Map<String, Value>,
+        now: SystemTime,
+        ttl: Duration,
+    ) -> Map<String, Value> {
+        if !members.contains_key("iss") {
+            members.insert("iss".to_owned(), self.issuer.as_str().into());
+        }
+        // A client that speaks for itself has no other subject.
+        if !members.contains_key("sub")
+            && let Some(client) = members.get("client_id").cloned()
+        {
+            members.insert("sub".to_owned(), client);
+        }
+        // Without an end, nothing is known beyond this answer.
+        if !members.contains_key("exp") {
+            let end = now.duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
+            members.insert("exp".to_owned(), end.as_secs().max(1).into());
+        }
+        members
+    }
+
+    fn verified(&self, claims: Claims, trusted: usize, has_audience: bool) -> Result<Verified> {
+        let members = claims.members();
+        if let Some((fault, hint)) = self.preset.refuses(members, self.mapper.mapping()) {
+            return Err(refused(fault, &self.issuer).hint(hint));
+        }
+        let scopes: BTreeSet<String> = claims.scopes().map(str::to_owned).collect();
+        let caller = self
+            .mapper
+            .caller(members, scopes)
+            .map_err(|error| error.with("issuer", &self.issuer))?;
+        let expires_at = time(claims.expires_at())
+            .ok_or_else(|| refused(TokenFault::LifetimeTooLong, &self.issuer))?;
+        // When a person proved who they are (OpenID Connect Core 2), or a client did.
+        let auth_time = members.get("auth_time").and_then(Value::as_u64);
+        let authenticated_at = auth_time.or(claims.issued_at()).and_then(time);
+        let authenticated_at = authenticated_at.unwrap_or(UNIX_EPOCH).min(expires_at);
+        let issuer = match self.policy.issuer().is_template() {
+            true => claims.issuer(),
+            // One name for each issuer, however it spells itself.
+            false => &self.issuer,
+        };
+        let mut context =
+            SecurityContext::new(caller.principal, issuer, authenticated_at, expires_at)
+                .with_namespaces(caller.namespaces)
+                .with_roles(caller.roles)
+                .with_scopes(caller.scopes);
+        context.tenant = caller.tenant;
+        context.token_id = claims.token_id().map(str::to_owned);
+        Ok(Verified { claims, context, has_audience, trusted })
+    }
+
+    /// Whether a context with this issuer came from here.
+    pub(crate) fn is_of(&self, issuer: &str) -> bool {
+        self.issuer == issuer || self.policy.issuer().may_be(issuer)
+    }
+
+    /// What has to hold each time, however the token was found good.
+    pub(crate) fn check_again(
+        &self,
+        verified: &Verified,
+        audiences: &[String],
+        now: SystemTime,
+    ) -> Result<()> {
+        let Verified { claims, has_audience, .. } = verified;
+        let audience = match has_audience {
+            true => claims.check_audience(audiences),
+            false => Ok(()),
+        };
+        audience
+            .and_then(|()| self.policy.check_time(claims, now))
+            .map_err(|fault| refused(fault, &self.issuer))
+    }
+
+    pub(crate) fn malformed(&self) -> Error {
+        refused(TokenFault::Malformed, &self.issuer)
+    }
+}
+
+fn time(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Of a plugin that trusts nobody.
+pub(crate) fn nobody() -> Error {
+    Error::new(ErrorKind::TokenRejected(TokenFault::WrongIssuer), "no issuer is trusted")
+        .hint("add one to `issuers`, or set `signing`")
+}

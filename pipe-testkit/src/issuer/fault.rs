@@ -1,0 +1,98 @@
+//! What can go wrong between a plugin and its provider, on request.
+
+use std::time::Duration;
+
+use hyper::{Response, StatusCode, header};
+
+use crate::fake::http::{Answer, Payload, response};
+
+/// What a request meets instead of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// 500 with a web page.
+    Html500,
+    /// 200 with a web page, as a proxy or a login portal sends it.
+    Html200,
+    /// 429, with `Retry-After` in seconds when there is one.
+    RateLimited {
+        /// The header, when it is sent.
+        retry_after: Option<u64>,
+    },
+    /// A closed connection.
+    Reset,
+    /// The beginning of a JSON object, then a closed connection.
+    ResetMidBody,
+    /// Nothing, while the connection stays open.
+    Hang,
+    /// The right answer, after this time.
+    Slow(Duration),
+    /// 200 with a JSON document of about this many bytes: a key set with nothing in it but keys that
+    /// cannot be used.
+    Huge(usize),
+    /// 200 with JSON that never ends.
+    Endless,
+    /// 200 with JSON of which a byte comes now and then.
+    Trickle(Duration),
+    /// 302 to this location.
+    Redirect(String),
+    /// 200 with this document.
+    Json(String),
+    /// 200 with the right answer, as another type of content.
+    ContentType(String),
+    /// 204.
+    NoContent,
+    /// This status with this JSON document.
+    Status(u16, String),
+}
+
+impl Fault {
+    /// What is sent instead of the answer that `answer` makes.
+    pub(super) fn answer(self, answer: impl FnOnce() -> Answer) -> Answer {
+        let json = |body| response(StatusCode::OK, JSON, body);
+        match self {
+            Self::Html500 => html(StatusCode::INTERNAL_SERVER_ERROR, "<html>boom</html>"),
+            Self::Html200 => html(StatusCode::OK, "<html>login</html>"),
+            Self::RateLimited { retry_after } => {
+                let mut answer = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
+                if let Some(seconds) = retry_after {
+                    answer = answer.header(header::RETRY_AFTER, seconds);
+                }
+                Answer::Response(answer.body(Payload::default()).expect("a legal answer"))
+            }
+            Self::Reset => Answer::Close,
+            Self::ResetMidBody => json(Payload::broken(r#"{"keys":["#)),
+            Self::Hang => Answer::Hang,
+            Self::Slow(delay) => Answer::Later(delay, Box::new(answer())),
+            Self::Huge(bytes) => json(Payload::repeated(r#"{"keys":["#, OCT, bytes, "{}]}")),
+            Self::Endless => json(Payload::endless(r#"{"keys":["#, OCT)),
+            Self::Trickle(pause) => json(Payload::trickle(r#"{"keys":["#, " ", pause)),
+            Self::Redirect(location) => {
+                let built = Response::builder().status(StatusCode::FOUND);
+                let built = built.header(header::LOCATION, location).body(Payload::default());
+                Answer::Response(built.expect("the location is a legal header"))
+            }
+            Self::Json(document) => json(Payload::of(document)),
+            Self::ContentType(other) => match answer() {
+                Answer::Response(mut response) => {
+                    let value = other.parse().expect("the content type is a legal header");
+                    response.headers_mut().insert(header::CONTENT_TYPE, value);
+                    Answer::Response(response)
+                }
+                answer => answer,
+            },
+            Self::NoContent => response(StatusCode::NO_CONTENT, JSON, Payload::default()),
+            Self::Status(status, document) => {
+                let status = StatusCode::from_u16(status).expect("a legal status");
+                response(status, JSON, Payload::of(document))
+            }
+        }
+    }
+}
+
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+const OCT: &str = r#"{"kty":"oct"},"#;
+
+fn html(status: StatusCode, page: &'static str) -> Answer {
+    response(status, "text/html; charset=utf-8", Payload::of(page))
+}

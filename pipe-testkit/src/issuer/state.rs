@@ -1,0 +1,154 @@
+//! What the provider knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::{Fault, LIFETIME, SigningAlgorithm, SigningKey, TestClock};
+
+/// The provider behind the server.
+pub(super) struct Provider {
+    pub(super) clock: TestClock,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) url: String,
+    /// Those that sign.
+    pub(super) keys: Vec<SigningKey>,
+    /// Those that will sign.
+    pub(super) next: Vec<SigningKey>,
+    /// Those that signed.
+    pub(super) old: Vec<SigningKey>,
+    /// Further entries of the key set.
+    pub(super) published: Vec<Value>,
+    /// Members of the discovery document that differ.
+    pub(super) metadata: Map<String, Value>,
+    pub(super) faults: BTreeMap<String, Fault>,
+    pub(super) requests: Vec<String>,
+    /// The active opaque tokens, and what introspection tells about them.
+    pub(super) opaque: BTreeMap<String, Map<String, Value>>,
+    pub(super) registered: Vec<(String, SigningKey)>,
+    /// The assertions that were used.
+    pub(super) used: BTreeSet<String>,
+    generation: u32,
+}
+
+impl Provider {
+    pub(super) fn new(clock: TestClock) -> Self {
+        let mut state = State {
+            url: String::new(),
+            keys: Vec::new(),
+            next: Vec::new(),
+            old: Vec::new(),
+            published: Vec::new(),
+            metadata: Map::new(),
+            faults: BTreeMap::new(),
+            requests: Vec::new(),
+            opaque: BTreeMap::new(),
+            registered: Vec::new(),
+            used: BTreeSet::new(),
+            generation: 0,
+        };
+        state.keys = state.new_keys();
+        Self { clock, state: Mutex::new(state) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(super) fn new_keys(&mut self) -> Vec<SigningKey> {
+        self.generation += 1;
+        let named = |algorithm: SigningAlgorithm| {
+            SigningKey::generate(algorithm, format!("g{}-{}", self.generation, algorithm.name()))
+        };
+        SigningAlgorithm::ALL.into_iter().map(named).collect()
+    }
+
+    pub(super) fn jwks(&self) -> Value {
+        let keys = self.keys.iter().chain(&self.next).chain(&self.old).map(SigningKey::jwk);
+        let entries: Vec<_> = keys.chain(self.published.iter().cloned()).collect();
+        json!({"keys": entries})
+    }
+
+    pub(super) fn discovery(&self) -> Value {
+        let url = &self.url;
+        let authentication =
+            json!(["client_secret_basic", "client_secret_post", "private_key_jwt"]);
+        let mut document = json!({
+            "issuer": url,
+            "jwks_uri": format!("{url}/jwks"),
+            "authorization_endpoint": format!("{url}/auth"),
+            "token_endpoint": format!("{url}/token"),
+            "introspection_endpoint": format!("{url}/token/introspection"),
+            "revocation_endpoint": format!("{url}/token/revocation"),
+            "token_endpoint_auth_methods_supported": authentication,
+            "introspection_endpoint_auth_methods_supported": authentication,
+            "revocation_endpoint_auth_methods_supported": authentication,
+            "grant_types_supported": [
+                "client_credentials",
+                "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ],
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
+            "scopes_supported": ["openid", "offline_access"],
+            "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
+            "claims_supported": ["sub", "iss", "aud"],
+        });
+        for (member, value) in &self.metadata {
+            document[member] = value.clone();
+        }
+        if let Value::Object(members) = &mut document {
+            members.retain(|_, value| !value.is_null());
+        }
+        document
+    }
+
+    /// Hands out an opaque token of 43 characters.
+    pub(super) fn opaque(
+        &mut self,
+        now: u64,
+        audience: &str,
+        scope: &str,
+        client: &str,
+        more: &Map<String, Value>,
+    ) -> String {
+        let mut claims = Map::from_iter([
+            ("active".to_owned(), true.into()),
+            ("iss".to_owned(), self.url.as_str().into()),
+            ("iat".to_owned(), now.into()),
+            ("exp".to_owned(), (now + LIFETIME.as_secs()).into()),
+            ("aud".to_owned(), audience.into()),
+            ("client_id".to_owned(), client.into()),
+            ("scope".to_owned(), scope.into()),
+            ("token_type".to_owned(), "Bearer".into()),
+        ]);
+        claims.extend(more.clone());
+        claims.retain(|_, value| !value.is_null());
+        let token = random();
+        self.opaque.insert(token.clone(), claims);
+        token
+    }
+}
+
+/// 32 random bytes in 43 characters.
+pub(super) fn random() -> String {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provider")
+    }
+}
