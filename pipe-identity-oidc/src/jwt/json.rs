@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_object_is_read_as_serde_json_reads_it() {
-        let text = r#" {"a":[1,-2,1.5,1e3,true,false,null,"\u00e4\ud83d\ude00\n"],"b":{"a":{}}} "#;
+        let text = r#" {"a":[1,-2,1.5,0.25,true,false,null,"\u00e4\ud83d\ude00\n"],"b":{"a":{}}} "#;
         let expected: Value = serde_json::from_str(text).unwrap();
         assert_eq!(parse_object(text.as_bytes()).map(Value::Object), Some(expected));
     }

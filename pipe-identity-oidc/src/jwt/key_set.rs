@@ -5,6 +5,7 @@ mod tests;
 
 use pipe_core::{Error, ErrorKind, Result, TokenFault};
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 use super::key::{NOT_AN_OBJECT, VerifyingKey};
 use super::{Algorithm, Jws, Jwt, json};
@@ -51,13 +52,25 @@ impl KeySet {
     /// public keys.
     ///
     /// # Errors
-    /// `ConfigInvalid` when the document as a whole is refused, and when it holds both secrets and
-    /// public keys.
+    /// `ConfigInvalid` when the document as a whole is refused, when it holds both secrets and public
+    /// keys, and when no key of it can be used.
     pub fn parse_local(document: &[u8]) -> Result<Self> {
-        let keys = parse_keys(document)
+        let mut keys = parse_keys(document)
             .map_err(|reason| Error::new(ErrorKind::ConfigInvalid, reason).hint(HINT))?;
         let set = Self::of(&keys, VerifyingKey::local_jwk);
-        Ok(Self { skipped: set.skipped, ..Self::from_keys(set.keys)? })
+        for jwk in &mut keys {
+            if let Some(Value::String(secret)) = jwk.get_mut("k") {
+                secret.zeroize();
+            }
+        }
+        let reason = set.skipped.first().map(|skipped| skipped.reason);
+        let set = Self { skipped: set.skipped, ..Self::from_keys(set.keys)? };
+        if set.is_empty() {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "no key of the set can be used")
+                .with("first", reason.unwrap_or("there is none"))
+                .hint(HINT));
+        }
+        Ok(set)
     }
 
     /// A set of keys from the configuration.

@@ -70,7 +70,7 @@ impl<'a> Jws<'a> {
     /// empty header or signature, or more bytes than the limits allow.
     pub fn parse(token: &'a [u8], limits: &Limits) -> Result<Self, TokenFault> {
         let (signing_input, [header, payload, signature]) = split(token, limits)?;
-        let mut decoded = Vec::with_capacity(token.len() / 4 * 3);
+        let mut decoded = Vec::with_capacity(token.len() * 3 / 4 + 3);
         decode(header, &mut decoded)?;
         let header = Header::parse(&decoded)?;
         decoded.clear();

@@ -156,6 +156,8 @@ impl TokenPolicy {
         if required.any(|name| !claims.contains_key(name)) {
             return Err(TokenFault::MissingClaim);
         }
+        // OpenID Connect Core 2
+        numeric_date(claims, "auth_time")?;
         let sound = is_name(claims.get("sub"), MAX_SUBJECT_BYTES)
             && is_name(claims.get("jti"), usize::MAX)
             && is_name(claims.get("client_id"), usize::MAX)

@@ -164,6 +164,18 @@ fn a_configured_key_without_a_name_is_for_tokens_that_name_any() {
     assert_eq!(select(&set, None, Algorithm::Hs256), Ok(()));
 }
 
+#[test]
+fn a_configured_set_without_a_usable_key_is_a_fault_of_the_configuration() {
+    for keys in [json!([]), json!([1]), json!([with(ed("a"), json!({ "use": "enc" }))])] {
+        let document = json!({ "keys": keys }).to_string();
+        let error = KeySet::parse_local(document.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{keys}");
+    }
+    let document = json!({ "keys": [1, ed("a")] }).to_string();
+    let set = KeySet::parse_local(document.as_bytes()).unwrap();
+    assert_eq!((set.len(), set.skipped().len()), (1, 1));
+}
+
 /// A2
 #[test]
 fn secrets_and_public_keys_do_not_mix() {
