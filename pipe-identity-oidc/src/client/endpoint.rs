@@ -181,7 +181,21 @@ mod tests {
         let error = fault("https://idp.example/token", Some(&certificate));
         assert_eq!(error.context("setting"), Some("client.authentication.certificate"));
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-        fault("http://127.0.0.1/token", Some(&certificate));
+    }
+
+    #[test]
+    fn a_certificate_is_not_left_out_over_plain_http() {
+        let error = fault("http://127.0.0.1/token", Some(&"PEM".into()));
+        assert!(error.hint_text().contains("https"), "{error}");
+    }
+
+    #[test]
+    fn a_client_without_a_certificate_does_not_serve_where_one_is_presented() {
+        let connections = Connections::new(HttpConfig::new());
+        let url = "https://idp.example/token";
+        connections.to(url, None).unwrap();
+        assert!(connections.to(url, Some(&"no certificate".into())).is_err());
+        connections.to(url, None).unwrap();
     }
 
     #[test]
