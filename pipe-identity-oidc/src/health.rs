@@ -20,7 +20,7 @@ pub(crate) async fn check(plugin: &Inner) -> Health {
     });
     let all = join_all(providers.map(one)).await;
     let mut ill: Vec<_> = all.into_iter().filter(|health| *health != Health::healthy()).collect();
-    ill.sort_by(|a, b| b.status.cmp(&a.status));
+    ill.sort_by_key(|health| std::cmp::Reverse(health.status));
     let Some(worst) = ill.first() else { return Health::healthy() };
     let reason: Vec<_> = ill.iter().map(|health| health.reason.as_str()).collect();
     let mut health = worst.clone();

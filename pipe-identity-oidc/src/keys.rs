@@ -86,7 +86,7 @@ impl KeySource {
     /// Which keys they are, when any may be used now.
     pub(crate) fn generation(&self) -> Option<u64> {
         match self {
-            Self::Provider { provider, .. } => provider.current().map(|ring| ring.generation()),
+            Self::Provider { provider, .. } => provider.generation(),
             Self::Secret(ring) => Some(ring.generation),
             Self::Own(own) => Some(own.issuer.generation()),
         }

@@ -2,7 +2,6 @@
 
 mod binding;
 mod cache;
-#[allow(dead_code, unused_imports, reason = "what is not public is wired by the plugin")]
 mod client;
 mod config;
 mod endpoints;

@@ -12,9 +12,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::authenticator::Recipient;
-use super::pem_key;
 use super::{AssertionAudience, ClientSecretJwt, PrivateKeyJwt, SignedAssertion};
-use crate::jwt::{Algorithm, Signer};
+use crate::jwt::{Algorithm, Signer, SigningKey};
 
 /// An assertion is used at once and once, so it needs to live no longer.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -85,7 +84,15 @@ impl Assertion {
                 Ok(hmac::sign(&key, message).as_ref().to_vec())
             }
             Key::Pem { key, algorithm, .. } => {
-                pem_key::sign(key.read().await?.expose(), *algorithm, message)
+                // Parsed anew, once per credential, so that a replaced file is seen at once.
+                let key =
+                    SigningKey::from_pem(*algorithm, &key.read().await?).map_err(|error| {
+                        error.with("setting", "client.authentication.key").hint(
+                            "set `client.authentication.key` to a PEM private key of the kind that \
+                         `client.authentication.algorithm` needs; RSA keys have at least 2048 bits",
+                        )
+                    })?;
+                key.sign(message).await
             }
             Key::Signer(signer) => signer.sign(message).await,
         }

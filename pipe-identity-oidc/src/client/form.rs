@@ -47,11 +47,6 @@ impl FormRequest {
         encode(&mut self.body, value);
     }
 
-    /// Sets a header beside those of a form.
-    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
-    }
-
     /// Sets the `Authorization` header, kept out of whatever prints headers.
     pub(crate) fn authorize(&mut self, value: &[u8]) -> Result<()> {
         let mut value = HeaderValue::from_bytes(value).map_err(|_| {

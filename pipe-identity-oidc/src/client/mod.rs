@@ -13,7 +13,6 @@ mod credentials;
 mod endpoint;
 mod form;
 mod grant;
-mod pem_key;
 mod refusal;
 mod source;
 mod token_origin;

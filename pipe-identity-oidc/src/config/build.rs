@@ -135,7 +135,7 @@ impl IssuerConfig {
             faults.add(setting("tenants"), "cannot be told apart: set `claims.tenant`");
         }
         let mapper = faults.keep(setting("claims"), Mapper::new(mapping, tenants));
-        let introspector = self.introspection.as_ref().and_then(|introspection| {
+        let introspector = self.introspection.as_ref().map(|introspection| {
             if let Some((name, fault)) = introspection.authentication.fault() {
                 let name = name.replacen("client", "introspection", 1);
                 faults.add(setting(&name), fault);
@@ -143,7 +143,7 @@ impl IssuerConfig {
             if !matches!(&keys, Some(KeySource::Provider { .. }) | None) {
                 faults.add(setting("introspection"), "needs an issuer that can be asked");
             }
-            Some(Introspector::new(introspection, config.clock.clone()))
+            Introspector::new(introspection, config.clock.clone())
         });
         let (policy, keys, mapper) = (policy?, keys?, mapper?);
         (faults.len() == before).then(|| Trusted {

@@ -107,8 +107,14 @@ impl Keys {
     }
 
     pub(super) fn generation(&self) -> Option<u64> {
-        let ring = self.inner.ring.load();
-        ring.as_ref().filter(|ring| ring.is_usable(Instant::now())).map(|ring| ring.generation())
+        let (ring, now) = (self.inner.ring.load(), Instant::now());
+        let ring = ring.as_ref().filter(|ring| ring.is_usable(now))?;
+        // Whoever remembers what was verified asks for nothing more, and is to notice a removed key.
+        if ring.is_due(now) {
+            self.inner.announce();
+            self.inner.nudge();
+        }
+        Some(ring.generation())
     }
 
     pub(super) async fn ring_for(&self, kid: Option<&str>) -> Result<Arc<KeyRing>> {

@@ -124,6 +124,7 @@ impl Provider {
     }
 
     /// The keys that are known, fresh or stale. Asks nobody.
+    #[cfg(test)]
     pub(crate) fn current(&self) -> Option<Arc<KeyRing>> {
         self.0.keys.current()
     }
@@ -172,6 +173,11 @@ impl Provider {
         certificate: Option<&SecretValue>,
     ) -> Result<Endpoint> {
         let Some(certificate) = certificate else { return self.0.endpoints.endpoint(url) };
+        if !url.starts_with("https://") {
+            let message = "a certificate cannot be presented over plain http";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message)
+                .hint("use an https URL, or another method of authentication"));
+        }
         let mut certified = self.0.certified.lock().unwrap_or_else(PoisonError::into_inner);
         // A certificate that was rotated takes the place of the old one.
         if let Some((last, endpoints)) = &*certified

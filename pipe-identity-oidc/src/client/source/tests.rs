@@ -426,6 +426,30 @@ async fn a_panic_while_obtaining_is_an_error_and_not_the_end() {
     assert!(source.get().await.unwrap_err().to_string().contains("scripted"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_refresh_that_nobody_waits_for_does_not_end_refreshing() {
+    #[derive(Debug)]
+    struct Sometimes(Scripted, AtomicU32);
+    #[async_trait]
+    impl Obtain for Sometimes {
+        async fn obtain(&self) -> Result<Obtained> {
+            assert!(self.1.fetch_add(1, Ordering::SeqCst) != 2, "scripted");
+            self.0.obtain().await
+        }
+    }
+    let provider = Sometimes(Scripted::new(), AtomicU32::new(0));
+    let source = CredentialSource::new(provider, Clock::default(), Duration::from_secs(30));
+    token(&source).await;
+    // The second is obtained and not used, so that nobody keeps it fresh.
+    pass(HOUR * 81 / 100).await;
+    pass(HOUR * 81 / 100).await;
+    assert_eq!(token(&source).await, "token-2", "and starts the refresh that panics");
+    pass(1).await;
+    assert_eq!(token(&source).await, "token-2");
+    pass(1).await;
+    assert_eq!(token(&source).await, "token-3");
+}
+
 /// H2
 #[tokio::test(start_paused = true)]
 async fn debug_shows_no_token() {
