@@ -186,7 +186,12 @@ impl KeySet {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &VerifyingKey> {
-        self.keys.iter().filter(move |key| key.supports(algorithm) && key.answers_to(kid))
+        // A key of this name comes before those that answer to any.
+        let named = kid.is_some_and(|kid| self.keys.iter().any(|key| key.kid() == Some(kid)));
+        let fits = move |key: &&VerifyingKey| {
+            if named { key.kid() == kid } else { key.answers_to(kid) }
+        };
+        self.keys.iter().filter(fits).filter(move |key| key.supports(algorithm))
     }
 
     fn of(

@@ -176,6 +176,15 @@ fn a_configured_set_without_a_usable_key_is_a_fault_of_the_configuration() {
     assert_eq!((set.len(), set.skipped().len()), (1, 1));
 }
 
+#[test]
+fn a_key_of_the_name_comes_before_those_that_answer_to_any() {
+    let key = |byte| VerifyingKey::from_secret(&[byte; 32], Algorithm::Hs256).unwrap();
+    let set = KeySet::from_keys([key(1), key(2).with_kid("a")]).unwrap();
+    assert_eq!(set.select(Some("a"), Algorithm::Hs256).unwrap().kid(), Some("a"));
+    assert_eq!(set.select(Some("b"), Algorithm::Hs256).unwrap().kid(), None);
+    assert_eq!(select(&set, None, Algorithm::Hs256), Err(TokenFault::UnknownKey));
+}
+
 /// A2
 #[test]
 fn secrets_and_public_keys_do_not_mix() {
