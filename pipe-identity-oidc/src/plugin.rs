@@ -152,7 +152,8 @@ impl Inner {
             Some(introspector) if introspector.asks_about_jwts() => {
                 // Only with what is at least signed by the issuer is the issuer bothered.
                 let found = trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await?;
-                match trusted.introspect(introspector, token, digest, now, place).await? {
+                let known = Some(&found.verified.claims);
+                match trusted.introspect(introspector, token, digest, known, now, place).await? {
                     Some(asked) => {
                         let ttl = asked.ttl.min(self.cache_ttl);
                         return Ok(Found { ttl, ..found });
@@ -181,7 +182,7 @@ impl Inner {
             let first = self.trusted.first().ok_or_else(nobody)?;
             return Err(refused(fault, &first.issuer));
         };
-        let found = trusted.introspect(introspector, token, digest, now, place).await?;
+        let found = trusted.introspect(introspector, token, digest, None, now, place).await?;
         // The issuer wants it verified here, and it is nothing that can be.
         found.ok_or_else(|| trusted.malformed())
     }

@@ -72,12 +72,14 @@ impl Trusted {
         Ok(Found { verified, generation: Some(keys.generation()), ttl })
     }
 
-    /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.
+    /// Asks the issuer about a token, of which some may be known because we verified it; `None`
+    /// when tokens of its kind are for us to verify.
     pub(crate) async fn introspect(
         &self,
         introspector: &Introspector,
         token: &BearerToken,
         digest: Digest,
+        known: Option<&Claims>,
         now: SystemTime,
         trusted: usize,
     ) -> Result<Option<Found>> {
@@ -85,12 +87,18 @@ impl Trusted {
         if introspector.is_known_inactive(&digest) {
             return Err(inactive());
         }
-        let members = match self.keys.introspect(introspector, token, digest).await? {
+        let mut members = match self.keys.introspect(introspector, token, digest).await? {
             Answer::Active(members) => members,
             Answer::Inactive => return Err(inactive()),
             Answer::NotAsked => return Ok(None),
         };
+        if let Some(known) = known {
+            complete(&mut members, known.members());
+        }
         let has_audience = members.contains_key("aud");
+        if known.is_none() && !is_access_token(&members, has_audience) {
+            return Err(refused(TokenFault::WrongType, &self.issuer));
+        }
         if !has_audience && !introspector.accepts_missing_audience {
             return Err(refused(TokenFault::WrongAudience, &self.issuer).hint(
                 "the issuer does not say for whom the token is meant: let the caller ask for one \
@@ -184,6 +192,28 @@ impl Trusted {
 
     pub(crate) fn malformed(&self) -> Error {
         refused(TokenFault::Malformed, &self.issuer)
+    }
+}
+
+/// What was verified need not be said again.
+fn complete(members: &mut Map<String, Value>, known: &Map<String, Value>) {
+    for name in ["aud", "sub", "exp"] {
+        if let Some(value) = known.get(name)
+            && !members.contains_key(name)
+        {
+            members.insert(name.to_owned(), value.clone());
+        }
+    }
+}
+
+/// Issuers call refresh tokens active as well, which are good for longer and for nobody in
+/// particular: a real one leaves the type and the audience out of its answer.
+fn is_access_token(members: &Map<String, Value>, has_audience: bool) -> bool {
+    let is_type =
+        |kind: &str| kind.eq_ignore_ascii_case("bearer") || kind.eq_ignore_ascii_case("dpop");
+    match members.get("token_type") {
+        Some(kind) => kind.as_str().is_some_and(is_type),
+        None => has_audience,
     }
 }
 
