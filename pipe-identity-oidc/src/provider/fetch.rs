@@ -85,7 +85,9 @@ pub(super) fn object(response: HttpResponse, what: &'static str) -> Result<Zeroi
         )
     };
     if response.status != 200 {
-        return Err(response.error(format!("the provider did not answer with {what}")));
+        let error = response.error(format!("the provider did not answer with {what}"));
+        // Whoever is at the right address fails with this as well.
+        return Err(if response.status == 500 { failed(&error) } else { error });
     }
     if response.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(refused("is compressed, though that was not asked for"));
@@ -97,6 +99,16 @@ pub(super) fn object(response: HttpResponse, what: &'static str) -> Result<Zeroi
         return Err(refused("is not a JSON object"));
     }
     Ok(response.body)
+}
+
+fn failed(error: &Error) -> Error {
+    let failed = Error::new(ErrorKind::Unavailable, error.message().to_owned())
+        .with("status", 500)
+        .hint("try again; if it lasts, read the provider's log");
+    match error.retry_after() {
+        Some(delay) => failed.retry_in(delay),
+        None => failed,
+    }
 }
 
 /// How long the answer may be used, as far as the server says (RFC 9111 5.2.2.1).
@@ -194,6 +206,23 @@ mod tests {
             let response = HttpResponse::new(status, headers, body);
             let error = object(response, "the key set").unwrap_err();
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_fails_is_told_from_one_that_is_none() {
+        for (status, kind) in [
+            (204, ErrorKind::Unexpected),
+            (500, ErrorKind::Unavailable),
+            (503, ErrorKind::Unavailable),
+            (429, ErrorKind::RateLimited),
+        ] {
+            let headers = headers(&[(http::header::RETRY_AFTER, "7")]);
+            let response = HttpResponse::new(status, headers, "");
+            let error = object(response, "the key set").unwrap_err();
+            assert_eq!(error.kind(), kind, "{status}");
+            assert_eq!(error.context("status"), Some(&*status.to_string()));
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{status}");
         }
     }
 

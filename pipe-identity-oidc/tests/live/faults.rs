@@ -34,15 +34,6 @@ fn faults() -> Vec<(Fault, ErrorKind)> {
     ]
 }
 
-/// As what such a request is met by those who want keys: a server that answers 500 may be none of a
-/// provider.
-fn kind_of_document(fault: &Fault, kind: ErrorKind) -> &'static str {
-    match fault {
-        Fault::Html500 => ErrorKind::Unexpected.name(),
-        _ => kind.name(),
-    }
-}
-
 /// What the keys could not be had for.
 fn cause(error: &Error) -> &str {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
@@ -86,7 +77,7 @@ async fn faults_of_the_key_set_touch_tokens_of_new_keys_alone() {
         };
         let (refused, ()) = tokio::join!(waiting, served);
         let error = refused.unwrap_err();
-        assert_eq!(cause(&error), kind_of_document(&fault, kind), "{fault:?}: {error:#}");
+        assert_eq!(cause(&error), kind.name(), "{fault:?}: {error:#}");
         validate(plugin, known.clone(), ES256).await.unwrap();
         // F6: one attempt, and then none for a while.
         let hits = server.admin().hits("/jwks").await;
@@ -115,11 +106,7 @@ async fn faults_at_the_start_are_told_and_recovered_from() {
             server.admin().fault(path, fault.clone()).await;
             let plugin = forgetful(trusting(&server));
             let error = validate(&plugin, token.clone(), ES256).await.unwrap_err();
-            assert_eq!(
-                cause(&error),
-                kind_of_document(&fault, kind),
-                "{path} {fault:?}: {error:#}"
-            );
+            assert_eq!(cause(&error), kind.name(), "{path} {fault:?}: {error:#}");
             assert!(!plugin.health().await.is_serving(), "{path} {fault:?}");
             plugins.push(plugin);
         }
