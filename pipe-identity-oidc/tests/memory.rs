@@ -54,7 +54,7 @@ fn serve(listener: TcpListener, sent: Arc<AtomicUsize>) {
     }
 }
 
-/// F4: what is too large is not read to its end, neither into memory nor away.
+/// F3: what is too large is not read to its end, neither into memory nor away.
 #[tokio::test]
 async fn a_key_set_of_140_megabytes_costs_less_than_10() {
     let issuer = TestIssuer::start().await;

@@ -52,7 +52,7 @@ fn is_unknown(result: &Result<SecurityContext>) -> bool {
     matches!(kind, Err(ErrorKind::TokenRejected(TokenFault::UnknownKey)))
 }
 
-/// E1, E2: tokens of the old keys and of the new ones, remembered and not, while keys change.
+/// E1: tokens of the old keys and of the new ones, remembered and not, while keys change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_validations_during_twenty_rotations_refuse_nobody() {
     const ROTATIONS: usize = 20;
@@ -121,7 +121,32 @@ async fn a_hundred_thousand_validations_during_twenty_rotations_refuse_nobody() 
     assert!(issuer.hits("/jwks") <= 2 * (ROTATIONS + 1), "{}", issuer.hits("/jwks"));
 }
 
-/// F2: ten minutes fresh, an hour stale, and nobody to ask.
+/// E2: without overlap a token may be of a key that is gone, and that is all that is wrong with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_replaced_during_a_thousand_validations_refuse_tokens_of_old_keys_alone() {
+    let issuer = Arc::new(TestIssuer::start().await);
+    let soon = KeyTimes::new().with_min_refresh(Duration::from_millis(1));
+    let trusted = IssuerConfig::new(issuer.url()).with_key_times(soon);
+    let config = OidcConfig::new().with_issuer(trusted).with_clock(issuer.clock().shared());
+    let plugin = Oidc::new(config).unwrap();
+    let tasks = (0..1000).map(|number| {
+        let (issuer, plugin) = (Arc::clone(&issuer), plugin.clone());
+        tokio::spawn(async move {
+            if number % 100 == 50 {
+                issuer.rotate(OldKeys::Dropped);
+            }
+            validate(&plugin, issuer.token().sign()).await
+        })
+    });
+    for outcome in join_all(tasks).await {
+        let outcome = outcome.unwrap();
+        assert!(outcome.is_ok() || is_unknown(&outcome), "{outcome:?}");
+    }
+    sleep(Duration::from_millis(5)).await;
+    validate(&plugin, issuer.token().sign()).await.unwrap();
+}
+
+/// F1: ten minutes fresh, an hour stale, and nobody to ask.
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_dead_for_the_whole_stale_bound_refuses_nobody_and_then_everybody() {
     const FRESH_AND_STALE: Duration = Duration::from_secs(600 + 3600);
@@ -224,7 +249,7 @@ async fn a_thousand_unknown_keys_ask_a_living_provider_once_per_cooldown() {
     assert_eq!(issuer.hits(DISCOVERY), 1);
 }
 
-/// F1, F6: nobody knows a key yet, and everybody asks.
+/// F1, F6, F7: nobody knows a key yet, and everybody asks.
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_dead_at_the_start_is_asked_once_per_cooldown() {
     let issuer = TestIssuer::start().await;
@@ -240,7 +265,7 @@ async fn a_provider_that_is_dead_at_the_start_is_asked_once_per_cooldown() {
     validate(&plugin, &token).await.unwrap();
 }
 
-/// F4: not a single turn of waiting, whether keys are fresh, due or stale.
+/// F2: not a single turn of waiting, whether keys are fresh, due or stale.
 #[tokio::test(start_paused = true)]
 async fn a_hung_key_set_delays_no_token_of_a_known_key() {
     let issuer = TestIssuer::start().await;

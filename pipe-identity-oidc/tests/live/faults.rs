@@ -51,7 +51,7 @@ async fn recovers(plugin: &Oidc, token: &str, audience: &str) {
     timeout(RECOVERY, accepted).await.expect("it recovers");
 }
 
-/// F3, F4: with keys, nothing that happens to the provider touches tokens of known keys.
+/// F2, F3, F4: with keys, nothing that happens to the provider touches tokens of known keys.
 #[tokio::test]
 async fn faults_of_the_key_set_touch_tokens_of_new_keys_alone() {
     let Some(server) = Server::start().await else { return };
@@ -79,7 +79,7 @@ async fn faults_of_the_key_set_touch_tokens_of_new_keys_alone() {
         let error = refused.unwrap_err();
         assert_eq!(cause(&error), kind.name(), "{fault:?}: {error:#}");
         validate(plugin, known.clone(), ES256).await.unwrap();
-        // F6: one attempt, and then none for a while.
+        // F6, F8: one attempt, and then none for a while.
         let hits = server.admin().hits("/jwks").await;
         for _ in 0..20 {
             assert!(validate(plugin, new.clone(), ES256).await.is_err());

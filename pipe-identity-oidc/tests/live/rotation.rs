@@ -83,7 +83,7 @@ async fn replaced_keys_take_their_tokens_with_them() {
     assert_eq!(fault(validate(&plugin, old, PS256).await), TokenFault::UnknownKey);
 }
 
-/// E2: with overlap, no valid token is refused while keys rotate under load.
+/// E1: with overlap, no valid token is refused while keys rotate under load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_under_load_refuse_no_valid_token() {
     const ROTATIONS: usize = 20;
@@ -142,7 +142,7 @@ async fn rotations_under_load_refuse_no_valid_token() {
     assert_eq!(server.admin().hits("/jwks").await, ROTATIONS as u64 + 1);
 }
 
-/// F2: what is known is judged, what is new cannot be, and that is not the token's fault.
+/// F1: what is known is judged, what is new cannot be, and that is not the token's fault.
 #[tokio::test]
 async fn a_provider_that_died_is_missed_by_tokens_of_new_keys_alone() {
     let Some(mut server) = Server::start().await else { return };

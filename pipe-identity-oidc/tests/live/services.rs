@@ -37,7 +37,7 @@ fn grants(server: &Server) -> ClientConfig {
     ClientConfig::new("svc-grants", secret)
 }
 
-/// REQ 004-72.0 to 004-72.4
+/// REQ 004-72.0, 004-72.4, 004-72.5
 #[tokio::test]
 async fn each_authentication_obtains_a_token_that_is_accepted() {
     use ClientAuthentication as By;
@@ -82,7 +82,7 @@ async fn each_authentication_obtains_a_token_that_is_accepted() {
     }
 }
 
-/// D12, RFC 8705: the token is of no use without the certificate.
+/// REQ 004-72.6, D12, RFC 8705: the token is of no use without the certificate.
 #[tokio::test]
 async fn a_token_of_a_certificate_is_bound_to_it() {
     let Some(server) = shared().await else { return };
@@ -132,7 +132,7 @@ async fn a_certificate_of_nobody_is_refused() {
     assert!(!matches!(error.kind(), ErrorKind::Unauthenticated), "{error:#}");
 }
 
-/// RFC 7523 2.1, RFC 8693: the subject is the one that the trusted JWT names.
+/// REQ 004-72.4, 004-72.5, RFC 7523 2.1, RFC 8693: the subject is the one that the trusted JWT names.
 #[tokio::test]
 async fn a_trusted_jwt_is_traded_for_a_token() {
     let Some(server) = shared().await else { return };
@@ -265,7 +265,7 @@ async fn an_audience_that_the_provider_does_not_know_is_an_argument() {
     assert_eq!(error.context("oauth_error"), Some("invalid_target"));
 }
 
-/// REQ 004-72.5
+/// REQ 004-72.3
 #[tokio::test]
 async fn credentials_are_renewed_before_they_end() {
     let Some(server) = Server::start().await else { return };
