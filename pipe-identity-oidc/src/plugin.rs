@@ -21,7 +21,7 @@ use crate::error::refused;
 use crate::issue::TokenIssuer;
 use crate::jwt::Jwt;
 use crate::trusted::{Found, Trusted, Verified, nobody};
-use crate::{CredentialSource, health};
+use crate::{CredentialSource, ProviderStatus, health};
 
 /// OpenID Connect as an [`IdentityPlugin`]. Clones share keys, caches and credentials.
 #[derive(Clone)]
@@ -65,6 +65,14 @@ impl Oidc {
     pub fn credentials(&self, request: &ServiceAuthRequest) -> Result<CredentialSource> {
         let found = self.0.credentials().and_then(|credentials| credentials.source(request));
         found.map_err(|error| self.locate(error, "credentials"))
+    }
+
+    /// How the keys of each issuer are that publishes them: how many, how old, what failed last and
+    /// when it is tried again. Asks nobody.
+    #[must_use]
+    pub fn status(&self) -> Vec<ProviderStatus> {
+        let providers = self.0.trusted.iter().filter_map(|one| one.keys.provider());
+        providers.map(|provider| provider.status()).collect()
     }
 
     /// Forgets every token that was verified or introspected, as after a revocation.

@@ -13,7 +13,7 @@ use crate::introspection::Introspector;
 use crate::issue::TokenIssuer;
 use crate::jwt::{
     Algorithm, DEFAULT_ALGORITHMS, KeyHeaders, KeySet, Signer, SigningKey, TokenPolicy, TokenType,
-    TrustedIssuer, VerifyingKey,
+    TrustedIssuer, VerifyingKey, json,
 };
 use crate::keys::{KeySource, OwnKeys, Ring};
 use crate::mapping::Mapper;
@@ -263,6 +263,12 @@ impl SigningConfig {
         let issuer = TokenIssuer::new(&self.issuer, signer)?
             .with_max_lifetime(self.max_lifetime)?
             .with_clock(clock.clone());
+        if let Some(previous) = &self.previous_keys {
+            let jwks = json::parse_object(previous.as_bytes()).ok_or_else(|| {
+                Error::new(ErrorKind::ConfigInvalid, "`previous_keys` is no JSON object")
+            })?;
+            issuer.keep_published(&jwks.into())?;
+        }
         let audiences = self.audiences.iter();
         Ok(audiences.fold(issuer, |issuer, audience| issuer.with_default_audience(audience)))
     }

@@ -27,6 +27,9 @@ pub struct SigningConfig {
     /// The name of the key; the thumbprint of its public half (RFC 7638) when absent.
     #[serde(default)]
     pub key_id: Option<String>,
+    /// The keys that signed before, as a JWKS: they stay published until their tokens are over.
+    #[serde(default)]
+    pub previous_keys: Option<String>,
     /// For whom a token is meant when the request does not say.
     #[serde(default)]
     pub audiences: BTreeSet<String>,
@@ -60,6 +63,7 @@ impl SigningConfig {
             algorithm: None,
             key: None,
             key_id: None,
+            previous_keys: None,
             audiences: BTreeSet::new(),
             max_lifetime: default_max_lifetime(),
             signer: None,
@@ -70,6 +74,12 @@ impl SigningConfig {
     #[must_use]
     pub fn with_key_id(self, key_id: impl Into<String>) -> Self {
         Self { key_id: Some(key_id.into()), ..self }
+    }
+
+    /// The keys that signed before, as a JWKS.
+    #[must_use]
+    pub fn with_previous_keys(self, jwks: impl Into<String>) -> Self {
+        Self { previous_keys: Some(jwks.into()), ..self }
     }
 
     /// For whom a token is meant when the request does not say; may be repeated.
