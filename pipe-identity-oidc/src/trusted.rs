@@ -25,6 +25,8 @@ pub(crate) struct Trusted {
     pub(crate) mapper: Mapper,
     pub(crate) preset: Preset,
     pub(crate) introspector: Option<Introspector>,
+    /// Whether a resolver says which roles somebody has.
+    pub(crate) resolves_roles: bool,
 }
 
 /// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
@@ -131,7 +133,8 @@ impl Trusted {
 
     fn verified(&self, claims: Claims, trusted: usize, has_audience: bool) -> Result<Verified> {
         let members = claims.members();
-        if let Some((fault, hint)) = self.preset.refuses(members, self.mapper.mapping()) {
+        let refusal = self.preset.refuses(members, self.mapper.mapping(), self.resolves_roles);
+        if let Some((fault, hint)) = refusal {
             return Err(refused(fault, &self.issuer).hint(hint));
         }
         let scopes: BTreeSet<String> = claims.scopes().map(str::to_owned).collect();
