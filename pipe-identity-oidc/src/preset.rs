@@ -28,7 +28,8 @@ pub enum Preset {
     EntraId,
     /// Google Workspace. Both spellings of the issuer are taken, and `tenants` lists the hosted
     /// domains (`hd`) whose accounts may call. Google puts no groups into tokens, and its access
-    /// tokens are opaque: callers present ID tokens.
+    /// tokens are opaque: callers present ID tokens. One that was issued along with an access token
+    /// has `at_hash` in it, belongs to the client that obtained it, and is refused.
     GoogleWorkspace,
     /// Keycloak. Realm roles are roles. A token must be of the type `Bearer`, for refresh and ID
     /// tokens are signed with the same key.
@@ -38,7 +39,8 @@ pub enum Preset {
     /// `bearer` or give the keys.
     Kubernetes,
     /// Okta, with an authorization server of its own (`…/oauth2/default`): tokens of the
-    /// organisation's server are meant for Okta alone. Groups come in the claim `groups`.
+    /// organisation's server are meant for Okta alone. The id of a person is `uid`, because their
+    /// `sub` is the name that they log in with. Groups come in the claim `groups`.
     Okta,
 }
 
@@ -73,7 +75,7 @@ impl Preset {
             Self::Kubernetes => mapping
                 .with_kind(PrincipalKind::Service)
                 .with_namespaces(nested(["kubernetes.io", "namespace"])),
-            Self::Okta => mapping.with_groups(claim("groups")),
+            Self::Okta => mapping.with_user_id(claim("uid")).with_groups(claim("groups")),
         }
     }
 
@@ -130,9 +132,9 @@ impl Preset {
         self,
         claims: &Map<String, Value>,
         mapping: &ClaimMapping,
+        resolves_roles: bool,
     ) -> Option<(TokenFault, &'static str)> {
         match self {
-        resolves_roles: bool,
             // Groups that are not in the token would silently be no groups. Where roles are resolved,
             // they count for nothing but the namespaces that they give.
             Self::EntraId
@@ -170,10 +172,10 @@ fn is_bearer(typ: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
     use crate::GroupGrant;
     use pipe_core::Namespace;
+    use serde_json::json;
+
     /// REQ 002-17 to 002-20
     #[test]
     fn issuers_that_cannot_be_are_refused_with_the_right_form() {
