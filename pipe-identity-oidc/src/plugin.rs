@@ -156,21 +156,18 @@ impl Inner {
         // about its claims is told before a signature is known to be good.
         let place = self.trusted.iter().position(|one| one.policy.may_be_for(&jwt)).unwrap_or(0);
         let trusted = &self.trusted[place];
-        let ttl = match &trusted.introspector {
+        match &trusted.introspector {
             Some(introspector) if introspector.asks_about_jwts() => {
                 // Only with what is at least signed by the issuer is the issuer bothered.
                 let found = trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await?;
-                match trusted.introspect(introspector, token, digest, now, place).await? {
-                    Some(asked) => {
-                        let ttl = asked.ttl.min(self.cache_ttl);
-                        return Ok(Found { ttl, ..found });
-                    }
-                    None => return Ok(found),
-                }
+                Ok(match trusted.ask(introspector, token, digest).await? {
+                    // What else it says, the token has said itself.
+                    Some(_) => Found { ttl: introspector.active_ttl().min(found.ttl), ..found },
+                    None => found,
+                })
             }
-            _ => self.cache_ttl,
-        };
-        trusted.verify(&jwt, audiences, now, place, ttl).await
+            _ => trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await,
+        }
     }
 
     async fn introspect_opaque(

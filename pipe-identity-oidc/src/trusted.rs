@@ -25,6 +25,8 @@ pub(crate) struct Trusted {
     pub(crate) mapper: Mapper,
     pub(crate) preset: Preset,
     pub(crate) introspector: Option<Introspector>,
+    /// Whether a resolver says which roles somebody has.
+    pub(crate) resolves_roles: bool,
 }
 
 /// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
@@ -72,7 +74,30 @@ impl Trusted {
         Ok(Found { verified, generation: Some(keys.generation()), ttl })
     }
 
-    /// Asks the issuer about a token; `None` when tokens of its kind are for us to verify.
+    /// What the issuer says about a token that is active; `None` when tokens of its kind are for us
+    /// to verify.
+    pub(crate) async fn ask(
+        &self,
+        introspector: &Introspector,
+        token: &BearerToken,
+        digest: Digest,
+    ) -> Result<Option<Map<String, Value>>> {
+        let inactive = || refused(TokenFault::Inactive, &self.issuer);
+        if introspector.is_known_inactive(&digest) {
+            return Err(inactive());
+        }
+        match self.keys.introspect(introspector, token, digest).await? {
+            Answer::Active(members) if is_of_another_kind(&members) => {
+                Err(refused(TokenFault::WrongType, &self.issuer))
+            }
+            Answer::Active(members) => Ok(Some(members)),
+            Answer::Inactive => Err(inactive()),
+            Answer::NotAsked => Ok(None),
+        }
+    }
+
+    /// Asks the issuer about a token that only it can read; `None` when tokens of its kind are for
+    /// us to verify.
     pub(crate) async fn introspect(
         &self,
         introspector: &Introspector,
@@ -81,14 +106,8 @@ impl Trusted {
         now: SystemTime,
         trusted: usize,
     ) -> Result<Option<Found>> {
-        let inactive = || refused(TokenFault::Inactive, &self.issuer);
-        if introspector.is_known_inactive(&digest) {
-            return Err(inactive());
-        }
-        let members = match self.keys.introspect(introspector, token, digest).await? {
-            Answer::Active(members) => members,
-            Answer::Inactive => return Err(inactive()),
-            Answer::NotAsked => return Ok(None),
+        let Some(members) = self.ask(introspector, token, digest).await? else {
+            return Ok(None);
         };
         let has_audience = members.contains_key("aud");
         if !has_audience && !introspector.accepts_missing_audience {
@@ -131,7 +150,8 @@ impl Trusted {
 
     fn verified(&self, claims: Claims, trusted: usize, has_audience: bool) -> Result<Verified> {
         let members = claims.members();
-        if let Some((fault, hint)) = self.preset.refuses(members, self.mapper.mapping()) {
+        let refusal = self.preset.refuses(members, self.mapper.mapping(), self.resolves_roles);
+        if let Some((fault, hint)) = refusal {
             return Err(refused(fault, &self.issuer).hint(hint));
         }
         let scopes: BTreeSet<String> = claims.scopes().map(str::to_owned).collect();
@@ -185,6 +205,14 @@ impl Trusted {
     pub(crate) fn malformed(&self) -> Error {
         refused(TokenFault::Malformed, &self.issuer)
     }
+}
+
+/// Issuers are asked about refresh tokens too, and say that these are active. Ory Hydra calls them so
+/// in `token_use`, others in `token_type`, which RFC 6749 has for how a token is used.
+fn is_of_another_kind(members: &Map<String, Value>) -> bool {
+    ["token_use", "token_type"].iter().filter_map(|name| members.get(*name)?.as_str()).any(|kind| {
+        ["refresh_token", "refresh", "id_token"].iter().any(|one| kind.eq_ignore_ascii_case(one))
+    })
 }
 
 fn time(seconds: u64) -> Option<SystemTime> {

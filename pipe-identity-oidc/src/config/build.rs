@@ -153,6 +153,7 @@ impl IssuerConfig {
             mapper,
             preset: self.preset,
             introspector,
+            resolves_roles: config.roles.is_some(),
         })
     }
 
@@ -301,5 +302,6 @@ fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
         mapper: Mapper::new(mapping, Default::default())?,
         preset: Preset::Generic,
         introspector: None,
+        resolves_roles: false,
     })
 }

@@ -136,7 +136,9 @@ impl TokenPolicy {
 
     fn check_type(&self, jwt: &Jwt<'_>) -> Result<(), TokenFault> {
         let is = |subtype: &str| jwt.typ().is_some_and(|typ| is_media_type(typ, subtype));
-        let untyped = || !jwt.jws().has_typ() || is("JWT");
+        // Only for `at+jwt` is the long form one that somebody uses (RFC 9068 2.1).
+        let is_plain = || jwt.typ().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT"));
+        let untyped = || !jwt.jws().has_typ() || is_plain();
         let fits = match &self.token_type {
             TokenType::Strict => is(ACCESS_TOKEN),
             TokenType::Lenient => {
@@ -207,7 +209,7 @@ fn check_audience_form(claims: &Members) -> Result<(), TokenFault> {
 }
 
 /// Seconds since 1970, without their fraction (RFC 7519 2).
-fn numeric_date(claims: &Members, name: &str) -> Result<Option<u64>, TokenFault> {
+pub(crate) fn numeric_date(claims: &Members, name: &str) -> Result<Option<u64>, TokenFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     if let Some(seconds) = value.as_u64() {
         return Ok(Some(seconds));

@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pipe_core::identity::{ContextRequest, RoleResolver, TenantId};
+use pipe_core::identity::{ContextRequest, PrincipalKind, RoleResolver, TenantId};
 use pipe_core::{Error, Plugin as _, SecretSource};
 use pipe_identity_oidc::jwt::{Algorithm, SigningKey};
 use pipe_identity_oidc::{Keys, Preset, SigningConfig};
+use serde_json::json;
 
 use super::*;
 
@@ -131,6 +132,27 @@ async fn both_spellings_of_google_are_one_issuer() {
     }
     let elsewhere = token("https://accounts.google.com", "gmail.example");
     assert_eq!(fault(validate(&plugin, elsewhere).await), TokenFault::TenantMismatch);
+}
+
+/// Okta's default for `sub` is the name that somebody logs in with, and the client for itself.
+#[tokio::test]
+async fn people_have_another_id_than_clients_at_okta() {
+    let issuer = TestIssuer::start().await;
+    let trusted = IssuerConfig::new("https://x.okta.com/oauth2/default")
+        .with_preset(Preset::Okta)
+        .with_keys(Keys::Inline(issuer.jwks().to_string()));
+    let plugin = Oidc::new(config(&issuer, trusted)).unwrap();
+    let token = |sub: &str| {
+        let token = issuer.token().claim("iss", "https://x.okta.com/oauth2/default");
+        token.claim("sub", sub).claim("cid", "0oa1").without("client_id").without_header("typ")
+    };
+    let person = token("alice@example.com").claim("uid", "00u1").sign();
+    let person = validate(&plugin, person).await.unwrap().principal;
+    assert_eq!((person.kind, person.id.as_str()), (PrincipalKind::User, "00u1"));
+    let client = validate(&plugin, token("0oa1").sign()).await.unwrap().principal;
+    assert_eq!((client.kind, client.id.as_str()), (PrincipalKind::Service, "0oa1"));
+    let odd = token("0oa1").claim("uid", json!(null)).sign();
+    assert_eq!(fault(validate(&plugin, odd).await), TokenFault::Malformed);
 }
 
 #[derive(Debug)]

@@ -124,6 +124,37 @@ async fn a_jwt_about_which_the_issuer_does_not_answer_is_verified_here() {
     assert_eq!(issuer.hits("/token/introspection"), 1);
 }
 
+/// RFC 7662 2.2: no member but `active` is required, and the token has said the rest itself.
+#[tokio::test]
+async fn of_a_jwt_that_was_verified_only_whether_it_is_active_is_asked() {
+    let issuer = TestIssuer::start().await;
+    let all = || introspection(RESOURCE_SERVER_SECRET).with_tokens(IntrospectedTokens::All);
+    let plugin = asking(&issuer, all());
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":true}"#.to_owned()));
+    let context = validate(&plugin, issuer.token().sign()).await.unwrap();
+    assert_eq!(context.roles, [role("data_reader")].into());
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":false}"#.to_owned()));
+    let revoked = issuer.token().claim("jti", "revoked").sign();
+    assert_eq!(fault(validate(&plugin, revoked).await), TokenFault::Inactive);
+}
+
+/// D8: a refresh token is active as well.
+#[tokio::test]
+async fn what_the_issuer_calls_another_kind_of_token_is_refused() {
+    let issuer = TestIssuer::start().await;
+    let plugin = asking(&issuer, introspection(RESOURCE_SERVER_SECRET));
+    for (member, kind) in
+        [("token_use", "refresh_token"), ("token_type", "Refresh"), ("token_use", "id_token")]
+    {
+        let token = issuer.opaque_token(json!({ member: kind }));
+        assert_eq!(fault(validate(&plugin, token).await), TokenFault::WrongType, "{kind}");
+    }
+    for (member, kind) in [("token_use", "access_token"), ("token_type", "bearer")] {
+        let token = issuer.opaque_token(json!({ member: kind }));
+        assert!(validate(&plugin, token).await.is_ok(), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn without_introspection_what_is_no_jwt_is_refused_without_asking() {
     let issuer = TestIssuer::start().await;
