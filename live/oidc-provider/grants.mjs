@@ -20,7 +20,7 @@ export function registerGrants(provider, state) {
     const { assertion } = context.oidc.params;
     context.body = await trade(provider, state, context, JWT_BEARER, assertion);
   };
-  provider.registerGrantType(JWT_BEARER, jwtBearer, ['assertion', 'resource', 'scope']);
+  provider.registerGrantType(JWT_BEARER, jwtBearer, ['assertion', 'audience', 'resource', 'scope']);
 
   const tokenExchange = async (context) => {
     const { params } = context.oidc;
