@@ -1,6 +1,7 @@
 //! What is promised about cost, one file for each subject.
 
 mod cache;
+mod identity;
 mod memory;
 mod stack;
 mod uncached;
@@ -19,6 +20,7 @@ pub async fn all() -> Report {
     uncached::measure(&mut report, server.clone()).await;
     cache::measure(&mut report, server).await;
     stack::measure(&mut report).await;
+    identity::measure(&mut report).await;
     report
 }
 
