@@ -1,5 +1,6 @@
 //! Keys that sign, and what their public halves look like.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -137,8 +138,11 @@ impl SigningKey {
     /// The thumbprint of the public half (RFC 7638), as in `cnf.jkt`.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        // A `serde_json` map is sorted, as the RFC demands.
-        b64(&Sha256::digest(self.bare_jwk().to_string()))
+        // Sorted by name, as the RFC demands: a `serde_json` map may be or not.
+        let jwk = self.bare_jwk();
+        let members = jwk.as_object().into_iter().flatten();
+        let sorted: BTreeMap<_, _> = members.collect();
+        b64(&Sha256::digest(serde_json::to_string(&sorted).unwrap_or_default()))
     }
 
     /// The public half as SubjectPublicKeyInfo in DER.
