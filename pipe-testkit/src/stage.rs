@@ -260,7 +260,7 @@ impl Stage {
         let mut future = std::pin::pin!(future);
         loop {
             // A moment of real time, in which connections make what progress they can.
-            let moment = tokio::time::sleep(Duration::from_millis(5));
+            let moment = tokio::time::sleep(Duration::from_millis(1));
             let mut moment = std::pin::pin!(moment);
             let done = poll_fn(|context| match future.as_mut().poll(context) {
                 Poll::Ready(value) => Poll::Ready(Some(value)),
@@ -269,7 +269,7 @@ impl Stage {
             if let Some(value) = done.await {
                 return value;
             }
-            self.skip(Duration::from_millis(500)).await;
+            self.skip(Duration::from_secs(1)).await;
         }
     }
 }

@@ -157,7 +157,6 @@ impl Verifier {
             let url = format!("{}/jwks{}", self.trust.issuer, kid.unwrap_or_default());
             let _ = super::http::ask(&url, "", "", defect, "").await;
         }
-        let kid = kid.filter(|kid| !(kid.is_empty() && defect.is("none")));
         let key = match embedded {
             Some(jwk) => Key::of(jwk),
             None => self.provider.key(&Wanted { kid, alg: &alg }).await?,
