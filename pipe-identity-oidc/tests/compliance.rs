@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use pipe_core::SecretSource;
 use pipe_identity_oidc::jwt::{Algorithm, SigningKey};
-use pipe_identity_oidc::{ClientAuthentication, ClientConfig, Oidc, OidcConfig, SigningConfig};
+use pipe_identity_oidc::{
+    ClaimMapping, ClaimPointer, ClientAuthentication, ClientConfig, IntrospectionConfig,
+    IssuerConfig, Oidc, OidcConfig, SigningConfig, TenantSource,
+};
+use pipe_testkit::Trust;
 use pipe_testkit::issuer::{CLIENT_ID, CLIENT_SECRET, TestIssuer};
 use pipe_testkit::wrapped::{Stack, stack};
 
@@ -47,4 +51,40 @@ mod wrapped {
         Some((stack(plugin), issuer))
     }
     pipe_testkit::identity_compliance!(wrapped);
+}
+
+/// Trusts an issuer as the suite wants it trusted.
+async fn trusting(trust: Trust) -> Option<(Oidc, ())> {
+    let claims = ClaimMapping::new()
+        .with_roles(ClaimPointer::claim("roles"))
+        .with_tenant(TenantSource::Claim(ClaimPointer::claim("tenant")))
+        .with_namespaces(ClaimPointer::claim("namespace"));
+    let secret = SecretSource::Value(trust.resource_server_secret.into());
+    let introspection = IntrospectionConfig::new(
+        trust.resource_server_id,
+        ClientAuthentication::client_secret_basic(secret),
+    );
+    let issuer =
+        IssuerConfig::new(&trust.issuer).with_claims(claims).with_introspection(introspection);
+    let secret = SecretSource::Value(trust.client_secret.into());
+    let client =
+        ClientConfig::new(trust.client_id, ClientAuthentication::client_secret_basic(secret));
+    let config = OidcConfig::new().with_issuer(issuer).with_client(client).with_clock(trust.clock);
+    Some((Oidc::new(config).expect("the settings are sound"), ()))
+}
+
+mod issuer {
+    use super::*;
+
+    pipe_testkit::identity_compliance!(trusting = trusting);
+}
+
+mod wrapped_issuer {
+    use super::*;
+
+    async fn wrapped(trust: Trust) -> Option<(Stack<Oidc>, ())> {
+        let (plugin, ()) = trusting(trust).await?;
+        Some((stack(plugin), ()))
+    }
+    pipe_testkit::identity_compliance!(trusting = wrapped);
 }

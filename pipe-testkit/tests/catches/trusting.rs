@@ -30,7 +30,9 @@ fn a_verifier_without_defect_fails_nothing() {
 #[test]
 fn own_case() {
     for case in TRUSTING_CASES {
-        if !fails(case, case.name) { eprintln!("UNCAUGHT {}", case.name); }
+        if !fails(case, case.name) {
+            eprintln!("UNCAUGHT {}", case.name);
+        }
     }
 }
 
