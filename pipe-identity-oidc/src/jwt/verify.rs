@@ -109,9 +109,6 @@ impl TokenPolicy {
         let expires_at = numeric_date(claims, "exp")?.ok_or(TokenFault::MissingClaim)?;
         let not_before = numeric_date(claims, "nbf")?;
         let issued_at = numeric_date(claims, "iat")?;
-        if issued_at.is_some_and(|issued_at| expires_at <= issued_at) {
-            return Err(TokenFault::Malformed);
-        }
         Ok(Times { expires_at, not_before, issued_at })
     }
 
@@ -127,6 +124,9 @@ impl TokenPolicy {
         }
         if issued_at.is_some_and(|issued_at| latest < issued_at) {
             return Err(TokenFault::IssuedInFuture);
+        }
+        if issued_at.is_some_and(|issued_at| expires_at <= issued_at) {
+            return Err(TokenFault::Malformed);
         }
         if expires_at.saturating_sub(issued_at.unwrap_or(now)) > self.max_lifetime {
             return Err(TokenFault::LifetimeTooLong);
