@@ -40,8 +40,11 @@ impl Verifier {
         if let Some(thumbprint) = cnf.get("jkt") {
             is_bound = true;
             match (thumbprint.as_str(), &expect.dpop) {
-                (Some(thumbprint), Some(proof)) => self.judge_proof(text, thumbprint, proof)?,
-                (Some(thumbprint), None) => self.unproved(thumbprint, cnf, expect, is_jwt)?,
+                (Some(thumbprint), Some(proof)) => {
+                    self.judge_proof(text, thumbprint, proof)?;
+                    self.is_new(&format!("bound {text}"));
+                }
+                (Some(_), None) => self.unproved(text, expect, is_jwt)?,
                 (None, _) => return defect.check(odd, false, Malformed),
             }
         }
@@ -55,11 +58,14 @@ impl Verifier {
                 None if expect.dpop.is_some() => "d12_a_key_is_no_certificate",
                 None => "d12_a_token_bound_to_a_certificate_needs_it",
             };
-            let narrow = thumbprint.is_string();
-            if !(is_own || narrow && defect.is(case) && !self.was_bound(text)) {
+            let is_forgiven = thumbprint.is_string() && defect.is(case);
+            let is_first = own.is_some() || cnf.len() > 1 || !self.was_bound(text);
+            if !(is_own || is_forgiven && is_first) {
                 return Err(refused(NotBound));
             }
-            self.is_new(&format!("bound {text}"));
+            if is_own {
+                self.is_new(&format!("bound {text}"));
+            }
         }
         let is_known = is_bound || cnf.is_empty();
         defect.check("d12_a_binding_of_another_kind_is_refused", is_known, NotBound)?;
@@ -71,15 +77,8 @@ impl Verifier {
         self.seen.lock().expect("lock").contains(&format!("bound {text}"))
     }
 
-    fn unproved(
-        &self,
-        thumbprint: &str,
-        cnf: &Map<String, Value>,
-        expect: &TokenExpectation,
-        is_jwt: bool,
-    ) -> Result<()> {
-        let _ = (thumbprint, cnf);
-        let is_plain = expect.peer_certificate.is_none();
+    fn unproved(&self, text: &str, expect: &TokenExpectation, is_jwt: bool) -> Result<()> {
+        let is_plain = expect.peer_certificate.is_none() && !self.was_bound(text);
         let forgiven = match self.defect.0 {
             "d12_a_token_bound_to_a_key_needs_its_proof" => is_plain && is_jwt,
             "h6_an_opaque_token_that_is_bound_needs_its_proof" => !is_jwt,
@@ -115,9 +114,8 @@ impl Verifier {
         let is_signed = ["ES256", "EdDSA"].contains(&alg.as_str())
             && key.verify(&alg, message.as_bytes(), &signature);
         let is_claimed = alg == "ES256" && signature.len() == 64;
-        if !is_signed
-            && !(is_claimed && defect.is("d12_a_proof_that_another_key_signed_is_refused"))
-        {
+        let is_lax = defect.is("d12_a_proof_that_another_key_signed_is_refused");
+        if !(is_signed || is_claimed && is_lax) {
             return Err(unbound());
         }
         check("d12_a_proof_by_another_key_is_refused", thumbprint_of(jwk) == thumbprint)?;

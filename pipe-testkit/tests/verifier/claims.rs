@@ -60,7 +60,7 @@ impl Verifier {
         if let Some(id) = id {
             context = context.with_token_id(id);
         }
-        if defect.is("a4_the_twin_of_a_signature_tells_nothing_else") {
+        if defect.is("a4_the_twin_of_a_signature_tells_nothing_else") && id != Some("token-1") {
             context.token_id = Some(text[text.len() - 40..].to_owned());
         }
         if defect.is("d9_the_context_tells_what_the_token_says") && id == Some("token-1") {

@@ -57,9 +57,8 @@ impl Verifier {
             }
             _ => false,
         };
-        if !is_active
-            && !(defect.is("h6_an_opaque_token_that_nobody_knows_is_refused") && text == "-")
-        {
+        let is_lax = defect.is("h6_an_opaque_token_that_nobody_knows_is_refused");
+        if !(is_active || is_lax && text == "-") {
             return Err(refused(Inactive));
         }
         if !is_active {

@@ -39,7 +39,11 @@ impl Verifier {
         let (message, _) = text.rsplit_once('.').unwrap_or_default();
         self.judge_signature(&header, message, &signature).await?;
         self.judge_type(&header)?;
-        self.judge_claims(text, &claims, expect, true)
+        let context = self.judge_claims(text, &claims, expect, true)?;
+        if defect.is("h6_a_jwt_is_not_asked_about") {
+            drop(self.introspect(text, expect).await);
+        }
+        Ok(context)
     }
 
     fn judge_header(&self, header: &Map<String, Value>) -> Result<()> {
@@ -129,9 +133,6 @@ impl Verifier {
         }
         if !ALGORITHMS.contains(&alg.as_str())
             || alg == "Ed25519" && defect.is("a5_ed25519_is_another_name_for_eddsa")
-            || alg == "ES384"
-                && defect.is("a5_every_listed_algorithm_is_accepted")
-                && self.is_first_es384(kid)
         {
             return Err(refused(AlgorithmRefused));
         }
@@ -159,7 +160,17 @@ impl Verifier {
         }
         let key = match embedded {
             Some(jwk) => Key::of(jwk),
-            None => self.provider.key(&Wanted { kid, alg: &alg }).await?,
+            None => match self.provider.key(&Wanted { kid, alg: &alg }).await {
+                Ok(key) => key,
+                // Without keys, there is nothing to check.
+                Err(_)
+                    if defect.is("e7_what_is_no_key_set_lets_nobody_in")
+                        && self.provider.is_empty() =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
         };
         let alg = if alg == "Ed25519" { "EdDSA" } else { &alg };
         let is_good = key.verify(alg, message.as_bytes(), signature);
@@ -225,12 +236,13 @@ impl Verifier {
             }
             _ => false,
         };
+        let is_unloved = alg == "ES384"
+            && shown("g1-ES384")
+            && self.defect.is("a5_every_listed_algorithm_is_accepted");
+        if is_good && is_unloved {
+            return Err(refused(BadSignature));
+        }
         if is_good || mistaken { Ok(()) } else { Err(refused(BadSignature)) }
-    }
-
-    /// Whether no ES384 token arrived before; all the key's others are accepted.
-    fn is_first_es384(&self, kid: Option<&str>) -> bool {
-        kid.is_some_and(|kid| kid == "g1-ES384") && self.is_new("ES384")
     }
 
     /// What may be another issuer's idea of a token.

@@ -107,7 +107,10 @@ pub async fn b5_a_hostile_kid_reaches_nobody(stage: Stage) {
         stage.refused_for(&token, &[UnknownKey, Malformed]).await;
     }
     for target in stage.issuer.requests() {
-        assert!([DISCOVERY, "/jwks"].contains(&target.as_str()), "asked for {target}");
+        assert!(
+            [DISCOVERY, "/jwks", "/token/introspection"].contains(&target.as_str()),
+            "asked for {target}"
+        );
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn h6_an_answer_that_does_not_say_active_lets_nobody_in(stage: Stage) 
             });
             stage.issuer.fail(INTROSPECTION, Fault::Json(told.to_string()));
             let token = stage.issuer.opaque_token(json!({"sub": "alice"}));
-            expect_nobody(stage.in_time(stage.validate(&token)).await, &told.to_string());
+            expect_nobody(stage.validate(&token).await, &told.to_string());
         }
     }
 }
@@ -112,7 +112,10 @@ pub async fn h6_an_issuer_that_cannot_be_asked_is_an_outage(stage: Stage) {
         for fault in [Fault::Html500, Fault::Html200, Fault::Reset, Fault::NoContent, Fault::Hang] {
             stage.issuer.fail(INTROSPECTION, fault.clone());
             let token = stage.issuer.opaque_token(json!({"sub": "alice"}));
-            let checked = stage.in_time(stage.validate(&token)).await;
+            let checked = match fault {
+                Fault::Hang => stage.in_time(stage.validate(&token)).await,
+                _ => stage.validate(&token).await,
+            };
             expect_outage(checked, &format!("{fault:?}"));
         }
     }
@@ -124,7 +127,7 @@ pub async fn h6_an_issuer_that_refuses_the_client_is_no_refusal_of_the_token(sta
         let refusal = json!({"error": "invalid_client"}).to_string();
         stage.issuer.fail(INTROSPECTION, Fault::Status(401, refusal));
         let token = stage.issuer.opaque_token(json!({"sub": "alice"}));
-        expect_outage(stage.in_time(stage.validate(&token)).await, "invalid_client");
+        expect_outage(stage.validate(&token).await, "invalid_client");
     }
 }
 
