@@ -83,7 +83,7 @@ async fn a_hundred_thousand_validations_during_twenty_rotations_refuse_nobody() 
             while !done.load(Ordering::Relaxed) {
                 let number = validated.fetch_add(1, Ordering::Relaxed);
                 let plugin = &plugins[usize::from(number % UNREMEMBERED == 0)];
-                // What is held back is held back only until nobody looks at it any more.
+                // Held while it is checked, so that no key is dropped whose token is under way.
                 let tokens = tokens.read().await;
                 let token = fastrand::choice(&*tokens).unwrap();
                 let accepted = plugin.validate_token(token, &expect).await;
@@ -254,7 +254,7 @@ async fn a_hung_key_set_delays_no_token_of_a_known_key() {
         answer.expect("it waited").unwrap();
     };
     for (number, pause) in [MIN_REFRESH, 570 * SECOND, 600 * SECOND].into_iter().enumerate() {
-        advance(pause).await;
+        sleep(pause).await;
         let began = Instant::now();
         let mut waiting = Box::pin(validate(&plugin, unknown(&issuer, &stranger, number)));
         assert!(waiting.as_mut().now_or_never().is_none(), "it waits for keys");

@@ -1,6 +1,7 @@
 //! The settings of an issuer.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -225,7 +226,7 @@ impl From<TokenTypes> for TokenType {
 }
 
 /// Where the keys of an issuer are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -242,6 +243,21 @@ pub enum Keys {
     /// A secret that the issuer and we share, of at least 32 bytes, for HS256 and its like: whoever
     /// verifies could sign as well. Its algorithms have to be named in `algorithms`.
     Secret(SecretSource),
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Discovery(url) => f.debug_tuple("Discovery").field(url).finish(),
+            Self::JwksUri(url) => f.debug_tuple("JwksUri").field(url).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            // A private key might have been put here by mistake.
+            Self::Inline(document) => {
+                f.debug_struct("Inline").field("length", &document.len()).finish()
+            }
+            Self::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
+        }
+    }
 }
 
 impl Default for Keys {

@@ -1,6 +1,7 @@
 //! The settings of our own tokens.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::default_max_lifetime;
 use crate::jwt::{Algorithm, Signer};
 
 /// How our own tokens are signed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -93,5 +94,21 @@ impl SigningConfig {
     #[must_use]
     pub fn with_max_lifetime(self, max_lifetime: Duration) -> Self {
         Self { max_lifetime, ..self }
+    }
+}
+
+impl fmt::Debug for SigningConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningConfig")
+            .field("issuer", &self.issuer)
+            .field("algorithm", &self.algorithm)
+            .field("key", &self.key)
+            .field("key_id", &self.key_id)
+            // A private key might have been put there by mistake.
+            .field("previous_keys_length", &self.previous_keys.as_ref().map(String::len))
+            .field("audiences", &self.audiences)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("signer", &self.signer)
+            .finish()
     }
 }
