@@ -203,9 +203,9 @@ async fn fetch_from(urls: &[Location], fetch: &dyn Fetch, issuer: &str) -> Resul
     Err(match missing {
         Some(response) => response
             .error("the provider has no discovery document where `issuer` says")
-            .hint("check `issuer`, or set `discovery_url` or `jwks_uri`"),
+            .hint("check `issuer`, or set `keys.discovery` or `keys.jwks_uri`"),
         None => Error::new(ErrorKind::ConfigInvalid, "there is no discovery for this issuer")
-            .hint("set `discovery_url`"),
+            .hint("set `keys.discovery`"),
     })
 }
 
@@ -228,7 +228,7 @@ fn other_issuer(configured: &str, seen: &str) -> Error {
 
 fn fault(message: &'static str) -> Error {
     Error::new(ErrorKind::Unexpected, message)
-        .hint("check `issuer` and `discovery_url`, and the provider's discovery document")
+        .hint("check `issuer` and `keys.discovery`, and the provider's discovery document")
 }
 
 #[cfg(test)]
