@@ -1,5 +1,8 @@
 //! Where a container may see a secret.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use super::invalid;
 use crate::{Error, ErrorKind, Result};
 
@@ -51,9 +54,51 @@ pub(super) fn check_apart<'a>(
     }
 }
 
-/// Whether both are the same path, however it is written.
-pub(super) fn is_same(one: &str, other: &str) -> bool {
-    parts(one) == parts(other)
+/// Mount paths of one container, each beside all others.
+#[derive(Default)]
+pub(super) struct MountPaths(BTreeSet<String>);
+
+impl MountPaths {
+    /// Adds the path, unless it is one of the others, or lies below or above one of them.
+    pub(super) fn add(&mut self, path: &str) -> Result<()> {
+        let normal = normal(path);
+        self.check(path, &normal)?;
+        self.0.insert(normal);
+        Ok(())
+    }
+
+    /// Adds a path that is there already, whatever it overlaps: what others made is theirs.
+    pub(super) fn insert(&mut self, path: &str) {
+        self.0.insert(normal(path));
+    }
+
+    fn check(&self, path: &str, normal: &str) -> Result<()> {
+        // With the closing slash, what lies below a path begins with it, and sorts right after it.
+        let below = self
+            .0
+            .range::<str, _>((Bound::Included(normal), Bound::Unbounded))
+            .next()
+            .filter(|o| o.starts_with(normal));
+        let above = || {
+            let mut above = normal.match_indices('/').map(|(at, _)| &normal[..=at]);
+            above.find_map(|above| self.0.get(above))
+        };
+        match below.or_else(above) {
+            None => Ok(()),
+            Some(other) => check_apart("mount path", path, [other.as_str()]),
+        }
+    }
+}
+
+/// `/a/b/`, however it was written.
+pub(super) fn normal(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len() + 1);
+    normal.push('/');
+    for part in parts(path) {
+        normal.push_str(part);
+        normal.push('/');
+    }
+    normal
 }
 
 /// The system's directories; a path below one of them hides nothing else.
