@@ -1,12 +1,18 @@
 //! The parts of a Kubernetes pod spec through which secrets reach a pod, and what goes around
 //! them: other ways of delivery, security contexts, rights. Names only, never values.
 
+mod acl;
+mod agreement;
 mod apply;
 mod checksum;
+mod delivery;
+mod manifest;
 mod model;
 mod naming;
+mod openbao;
 mod paths;
 mod probes;
+mod rbac;
 mod resources;
 mod restricted;
 mod secrets;
@@ -16,21 +22,31 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use self::acl::{AclPolicy, Capability};
+pub use self::agreement::Disagreement;
 pub use self::checksum::SecretChecksum;
+pub use self::delivery::{
+    AgentInjector, Delivered, Delivery, ExternalSecrets, ExternalStore, InfisicalAuthMethod,
+    InfisicalOperator, PodSecrets, RuntimeRead, SecretKey, SecretsStoreCsi, StoreScope,
+};
+pub use self::manifest::Manifest;
 pub use self::model::{
     CsiVolumeSource, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, KeyToPath,
     ProjectedVolumeSource, SecretEnvSource, SecretKeySelector, SecretVolumeSource,
     ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection, VolumeSource,
 };
 pub use self::naming::kubernetes_secret_name;
+pub use self::openbao::OpenBaoStore;
 use self::paths::MountPaths;
 pub use self::probes::{Port, Probe, Probes};
+pub use self::rbac::{SecretsRole, token_review_binding};
 pub use self::resources::{ResourceProfile, ResourceRequirements, Resources};
 pub use self::restricted::{Violation, restricted_violations};
 pub use self::secrets::{EnvInjection, SecretMount};
 pub use self::security::{
     Capabilities, ContainerSecurityContext, PodSecurity, PodSecurityContext, SeccompProfile,
 };
+use crate::secrets::SecretRef;
 use crate::{Error, ErrorKind, Result};
 
 /// A piece of a pod spec: what goes into one container, and what goes beside it.
@@ -202,6 +218,10 @@ fn taken(what: &'static str, name: &str) -> Error {
     Error::new(ErrorKind::Conflict, "the name is taken by something else")
         .with(what, name)
         .hint("give one of the two another name")
+}
+
+fn of_secret(secret: &SecretRef, message: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message).with("secret", secret)
 }
 
 fn invalid(message: &'static str, what: &'static str, value: &str) -> Error {

@@ -67,6 +67,15 @@ pub(super) fn scratch_name(path: &str) -> String {
     marked(path, "scratch")
 }
 
+/// An identifier for one of many things of a pod, of at most 41 characters: the end of what it is
+/// called, and 64 bits of the digest of what it is about.
+pub(super) fn short_id(called: &str, about: &str) -> String {
+    let slug = readable(called).replace('.', "-");
+    let slug = slug[slug.len().saturating_sub(24)..].trim_matches('-');
+    let digest = &digest(&format!("{called}\n{about}"))[..16];
+    if slug.is_empty() { digest.to_owned() } else { format!("{slug}-{digest}") }
+}
+
 /// A readable label with the digest of what it is about, of at most 63 characters.
 pub(super) fn marked(about: &str, mark: &str) -> String {
     let slug: String = readable(about.trim_matches('/')).replace('.', "-");

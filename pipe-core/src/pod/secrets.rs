@@ -16,22 +16,22 @@ use crate::secrets::SecretRef;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnvInjection {
-    variables: Vec<Variable>,
-    whole: Vec<Whole>,
-    optional: bool,
+    pub(super) variables: Vec<Variable>,
+    pub(super) whole: Vec<Whole>,
+    pub(super) optional: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Variable {
-    name: String,
-    secret: SecretRef,
-    key: String,
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) secret: SecretRef,
+    pub(super) key: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Whole {
+pub(super) struct Whole {
     prefix: String,
-    secret: SecretRef,
+    pub(super) secret: SecretRef,
 }
 
 impl EnvInjection {
@@ -138,12 +138,12 @@ impl EnvInjection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SecretMount {
-    secret: SecretRef,
-    env_prefix: Option<String>,
+    pub(super) secret: SecretRef,
+    pub(super) env_prefix: Option<String>,
     path: Option<String>,
     mode: Option<u32>,
-    items: Vec<KeyToPath>,
-    optional: bool,
+    pub(super) items: Vec<KeyToPath>,
+    pub(super) optional: bool,
 }
 
 impl SecretMount {
