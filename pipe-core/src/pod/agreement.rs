@@ -81,3 +81,6 @@ impl Disagreement {
         Self { place: place.to_owned(), subject: subject.to_owned(), problem }
     }
 }
+
+#[cfg(test)]
+mod tests;

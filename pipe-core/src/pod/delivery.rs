@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 pub use self::csi::SecretsStoreCsi;
-pub use self::external_secrets::{ExternalSecrets, ExternalStore, StoreScope};
+pub use self::external_secrets::{ConfigMapKey, ExternalSecrets, ExternalStore, StoreScope};
 pub use self::infisical::{InfisicalAuthMethod, InfisicalOperator, SecretKey};
 pub use self::injector::AgentInjector;
 pub(super) use self::injector::PREFIX as INJECTOR_PREFIX;
@@ -25,7 +25,7 @@ use crate::secrets::SecretRef;
 ///
 /// ```
 /// use pipe_core::pod::{
-///     Delivery, EnvInjection, ExternalSecrets, OpenBaoStore, PodSecrets,
+///     Delivery, EnvInjection, ExternalSecrets, NativeSecret, OpenBaoStore, PodSecrets,
 /// };
 /// use pipe_core::secrets::ArtifactPath;
 ///
@@ -40,7 +40,8 @@ use crate::secrets::SecretRef;
 /// assert_eq!(kinds, ["SecretStore", "ExternalSecret"]);
 ///
 /// // The same declaration, with no operator in the cluster:
-/// assert!(secrets.deliver(&Delivery::NativeSecret)?.manifests.is_empty());
+/// let native = Delivery::NativeSecret(NativeSecret::new());
+/// assert!(secrets.deliver(&native)?.manifests.is_empty());
 /// # Ok::<(), pipe_core::Error>(())
 /// ```
 ///
@@ -91,7 +92,7 @@ impl PodSecrets {
         check_object_name("name", &self.name)?;
         check_namespace(&self.namespace)?;
         match delivery {
-            Delivery::NativeSecret => Ok(Delivered::new(self.from_kubernetes_secrets()?)),
+            Delivery::NativeSecret(_) => Ok(Delivered::new(self.pod_with_kubernetes_secrets()?)),
             Delivery::ExternalSecrets(settings) => settings.deliver(self),
             Delivery::SecretsStoreCsi(settings) => settings.deliver(self),
             Delivery::AgentInjector(settings) => settings.deliver(self),
@@ -101,7 +102,7 @@ impl PodSecrets {
     }
 
     /// The pod whose secrets are in Kubernetes Secrets, whoever makes them.
-    fn from_kubernetes_secrets(&self) -> Result<PodFragment> {
+    fn pod_with_kubernetes_secrets(&self) -> Result<PodFragment> {
         let env = self.env.iter().map(EnvInjection::fragment);
         let fragments = env.chain(self.mounts.iter().map(SecretMount::fragment));
         PodFragment::merge_all(fragments.collect::<Result<Vec<_>>>()?)
@@ -163,7 +164,7 @@ impl<'a> Need<'a> {
 pub enum Delivery {
     /// The Kubernetes Secret is there already: the backend is Kubernetes, or something else
     /// writes it.
-    NativeSecret,
+    NativeSecret(NativeSecret),
     /// The External Secrets Operator copies each secret into a Kubernetes Secret (REQ 003-10).
     ExternalSecrets(ExternalSecrets),
     /// The Secrets Store CSI driver writes the files when the pod starts.
@@ -174,6 +175,21 @@ pub enum Delivery {
     InfisicalOperator(InfisicalOperator),
     /// The program reads its secrets itself.
     Runtime(RuntimeRead),
+}
+
+/// A Kubernetes Secret that is there already; nothing has to be set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NativeSecret {}
+
+impl NativeSecret {
+    /// Nothing has to be set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 /// A way of delivery, worked out.
@@ -216,3 +232,6 @@ fn check_keyed(secret: &SecretRef, names_keys: bool, is_optional: bool) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,8 +26,9 @@ pub use self::acl::{AclPolicy, Capability};
 pub use self::agreement::Disagreement;
 pub use self::checksum::SecretChecksum;
 pub use self::delivery::{
-    AgentInjector, Delivered, Delivery, ExternalSecrets, ExternalStore, InfisicalAuthMethod,
-    InfisicalOperator, PodSecrets, RuntimeRead, SecretKey, SecretsStoreCsi, StoreScope,
+    AgentInjector, ConfigMapKey, Delivered, Delivery, ExternalSecrets, ExternalStore,
+    InfisicalAuthMethod, InfisicalOperator, NativeSecret, PodSecrets, RuntimeRead, SecretKey,
+    SecretsStoreCsi, StoreScope,
 };
 pub use self::manifest::Manifest;
 pub use self::model::{

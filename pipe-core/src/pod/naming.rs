@@ -64,7 +64,7 @@ pub(super) fn volume_name(source: &SecretVolumeSource) -> String {
 
 /// Names a volume of scratch space after its path: `tmp` with a mark that no Secret's volume has.
 pub(super) fn scratch_name(path: &str) -> String {
-    marked(path, "scratch")
+    marked(path.trim_matches('/'), path, "scratch")
 }
 
 /// An identifier for one of many things of a pod, of at most 41 characters: the end of what it is
@@ -76,9 +76,9 @@ pub(super) fn short_id(called: &str, about: &str) -> String {
     if slug.is_empty() { digest.to_owned() } else { format!("{slug}-{digest}") }
 }
 
-/// A readable label with the digest of what it is about, of at most 63 characters.
-pub(super) fn marked(about: &str, mark: &str) -> String {
-    let slug: String = readable(about.trim_matches('/')).replace('.', "-");
+/// A label of at most 63 characters: what it is called, and the digest of what it is about.
+pub(super) fn marked(called: &str, about: &str, mark: &str) -> String {
+    let slug = readable(called).replace('.', "-");
     let room = 63 - DIGEST_LENGTH - mark.len() - 2;
     let slug = &slug[slug.len().saturating_sub(room)..];
     let digest = digest(&format!("{mark}\n{about}"));

@@ -58,7 +58,8 @@ impl PodSecurity {
     }
 
     /// An empty folder in memory at `path`, of at most `size` (a Kubernetes quantity such as
-    /// `64Mi`): for `/tmp` beside a read-only root file system.
+    /// `64Mi`): for `/tmp` beside a read-only root file system. All containers that the fragment is
+    /// applied to share it.
     #[must_use]
     pub fn with_scratch(mut self, path: impl Into<String>, size: impl Into<String>) -> Self {
         self.scratch.push((path.into(), size.into()));

@@ -183,7 +183,9 @@ fn object(objects: &mut String, file: &str, path: &str, key: &str, mode: u32) {
 }
 
 fn class_name(secrets: &PodSecrets, mount_path: &str) -> String {
-    marked(&format!("{}{mount_path}", secrets.name), "csi")
+    let last = mount_path.rsplit('/').next().unwrap_or_default();
+    let called = format!("{}-{last}", secrets.name);
+    marked(&called, &format!("{}{mount_path}", secrets.name), "csi")
 }
 
 fn volume_of(class: &str) -> Volume {

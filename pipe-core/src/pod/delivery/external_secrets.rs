@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Delivered, Need, PodSecrets};
-use crate::Result;
 use crate::pod::manifest::MANAGED_BY;
-use crate::pod::openbao::check_object_name;
+use crate::pod::openbao::{check_object_name, check_word};
 use crate::pod::{Manifest, OpenBaoStore, invalid, kubernetes_secret_name, of_secret};
 use crate::secrets::SecretRef;
+use crate::{Error, ErrorKind, Result};
 
 /// An `ExternalSecret` for each secret, which the operator copies into a Kubernetes Secret, and the
 /// `SecretStore` that it reads from.
@@ -28,6 +28,21 @@ pub struct ExternalSecrets {
     #[serde(default = "default_refresh", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub refresh: Duration,
+    /// Where OpenBao's certificate authorities are, when they are not the operator's own.
+    #[serde(default)]
+    pub ca_config_map: Option<ConfigMapKey>,
+}
+
+/// A key of a ConfigMap of the pod's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ConfigMapKey {
+    /// The ConfigMap's name.
+    pub name: String,
+    /// The key.
+    pub key: String,
 }
 
 /// Where the operator reads.
@@ -37,13 +52,7 @@ pub struct ExternalSecrets {
 #[non_exhaustive]
 pub enum ExternalStore {
     /// OpenBao, through a `SecretStore` that is named after the pod.
-    Openbao {
-        /// Where in OpenBao, and as whom.
-        openbao: OpenBaoStore,
-        /// The ConfigMap, and the key in it, that has the server's certificate authorities.
-        #[serde(default)]
-        ca_config_map: Option<(String, String)>,
-    },
+    Openbao(OpenBaoStore),
     /// A store of any provider that is there already, and calls secrets as we do.
     Existing {
         /// Its name.
@@ -80,28 +89,24 @@ impl ExternalSecrets {
     /// From OpenBao, every hour.
     #[must_use]
     pub fn openbao(openbao: OpenBaoStore) -> Self {
-        let store = ExternalStore::Openbao { openbao, ca_config_map: None };
-        Self { store, refresh: default_refresh() }
+        Self::new(ExternalStore::Openbao(openbao))
     }
 
     /// From a store that is there already, every hour.
     #[must_use]
     pub fn existing(name: impl Into<String>, scope: StoreScope) -> Self {
-        let store = ExternalStore::Existing { name: name.into(), scope };
-        Self { store, refresh: default_refresh() }
+        Self::new(ExternalStore::Existing { name: name.into(), scope })
+    }
+
+    fn new(store: ExternalStore) -> Self {
+        Self { store, refresh: default_refresh(), ca_config_map: None }
     }
 
     /// Which ConfigMap, and which key in it, has the certificate authorities of OpenBao.
     #[must_use]
-    pub fn with_ca_config_map(
-        mut self,
-        config_map: impl Into<String>,
-        key: impl Into<String>,
-    ) -> Self {
-        if let ExternalStore::Openbao { ca_config_map, .. } = &mut self.store {
-            *ca_config_map = Some((config_map.into(), key.into()));
-        }
-        self
+    pub fn with_ca_config_map(self, name: impl Into<String>, key: impl Into<String>) -> Self {
+        let ca = ConfigMapKey { name: name.into(), key: key.into() };
+        Self { ca_config_map: Some(ca), ..self }
     }
 
     /// How often the operator reads.
@@ -117,9 +122,13 @@ impl ExternalSecrets {
         }
         let mut manifests = Vec::new();
         let store = match &self.store {
-            ExternalStore::Openbao { openbao, ca_config_map } => {
-                manifests.push(secret_store(secrets, openbao, ca_config_map.as_ref())?);
+            ExternalStore::Openbao(openbao) => {
+                manifests.push(secret_store(secrets, openbao, self.ca_config_map.as_ref())?);
                 json!({"kind": "SecretStore", "name": secrets.name})
+            }
+            ExternalStore::Existing { .. } if self.ca_config_map.is_some() => {
+                return Err(Error::new(ErrorKind::InvalidArgument, "the store is there already")
+                    .hint("leave out `ca_config_map`: the store has its own"));
             }
             ExternalStore::Existing { name, scope } => {
                 check_object_name("store", name)?;
@@ -133,17 +142,17 @@ impl ExternalSecrets {
             let rest = json!({"spec": spec});
             manifests.push(Manifest::new(API, "ExternalSecret", &name, &secrets.namespace, rest));
         }
-        let fragment = secrets.from_kubernetes_secrets()?;
+        let fragment = secrets.pod_with_kubernetes_secrets()?;
         let delivered = Delivered::new(fragment).with_manifests(manifests);
         match &self.store {
-            ExternalStore::Openbao { openbao, .. } => delivered.with_policy_for(secrets, openbao),
+            ExternalStore::Openbao(openbao) => delivered.with_policy_for(secrets, openbao),
             ExternalStore::Existing { .. } => Ok(delivered),
         }
     }
 
     fn check(&self, secret: &SecretRef) -> Result<()> {
         match &self.store {
-            ExternalStore::Openbao { openbao, .. } => openbao.data_path(secret).map(drop),
+            ExternalStore::Openbao(openbao) => openbao.data_path(secret).map(drop),
             ExternalStore::Existing { .. } if secret.namespace.is_some() => {
                 Err(of_secret(secret, "the namespace is the store's")
                     .hint("leave the namespace out, and use a store that is in it"))
@@ -194,7 +203,7 @@ const API: &str = "external-secrets.io/v1";
 fn secret_store(
     secrets: &PodSecrets,
     openbao: &OpenBaoStore,
-    ca: Option<&(String, String)>,
+    ca: Option<&ConfigMapKey>,
 ) -> Result<Manifest> {
     openbao.check()?;
     let mut provider = json!({
@@ -213,9 +222,10 @@ fn secret_store(
     if let Some(namespace) = &openbao.namespace {
         provider["namespace"] = namespace.as_str().into();
     }
-    if let Some((config_map, key)) = ca {
-        check_object_name("config map", config_map)?;
-        provider["caProvider"] = json!({"type": "ConfigMap", "name": config_map, "key": key});
+    if let Some(ConfigMapKey { name, key }) = ca {
+        check_object_name("config map", name)?;
+        check_word("key", key)?;
+        provider["caProvider"] = json!({"type": "ConfigMap", "name": name, "key": key});
     }
     let rest = json!({"spec": {"provider": {"vault": provider}}});
     Ok(Manifest::new(API, "SecretStore", &secrets.name, &secrets.namespace, rest))

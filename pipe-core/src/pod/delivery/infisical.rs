@@ -136,7 +136,7 @@ impl InfisicalOperator {
             let name = kubernetes_secret_name(secret);
             manifests.push(Manifest::new(API, "InfisicalStaticSecret", &name, namespace, rest));
         }
-        Ok(Delivered::new(secrets.from_kubernetes_secrets()?).with_manifests(manifests))
+        Ok(Delivered::new(secrets.pod_with_kubernetes_secrets()?).with_manifests(manifests))
     }
 
     fn auth(&self, name: &str, namespace: &str) -> Result<Value> {

@@ -15,7 +15,8 @@ use crate::pod::{OpenBaoStore, PodFragment};
 /// and reads its secrets when it needs them. No value is ever in Kubernetes.
 ///
 /// Variables and files of the declaration do not appear: the program asks its `SecretsPlugin` for
-/// the same references. The plugin's login reads [`TOKEN_FILE`](Self::TOKEN_FILE).
+/// the same references. The plugin's login reads [`TOKEN_FILE`](Self::TOKEN_FILE), whose group is
+/// the pod's `fsGroup`, as [`PodSecurity`](crate::pod::PodSecurity) sets it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -47,7 +48,7 @@ impl RuntimeRead {
     pub(super) fn deliver(&self, secrets: &PodSecrets) -> Result<Delivered> {
         self.openbao.check()?;
         // What could not be delivered in any way is a mistake in this one too.
-        secrets.from_kubernetes_secrets()?;
+        secrets.pod_with_kubernetes_secrets()?;
         let fragment = PodFragment {
             volume_mounts: vec![VolumeMount {
                 name: TOKEN_VOLUME.to_owned(),
