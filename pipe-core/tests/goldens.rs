@@ -25,12 +25,15 @@ fn folder() -> PathBuf {
 }
 
 fn files_in(folder: &Path) -> BTreeMap<String, String> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .expect("the goldens are there")
+        .map(|entry| entry.expect("the goldens are there").path());
     let files = entries.filter(|path| path.extension().is_some_and(|e| e == "json" || e == "hcl"));
     files
         .map(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            (name, fs::read_to_string(path).unwrap())
+            let name =
+                path.file_name().expect("the goldens are there").to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).expect("the goldens are there"))
         })
         .collect()
 }
@@ -42,7 +45,9 @@ fn generated() -> BTreeMap<String, String> {
 
 fn manifests() -> impl Iterator<Item = (String, Value)> {
     let is_json = |(name, _): &(String, String)| name.ends_with(".json");
-    let parse = |(name, text): (String, String)| (name, serde_json::from_str(&text).unwrap());
+    let parse = |(name, text): (String, String)| {
+        (name, serde_json::from_str(&text).expect("the goldens are there"))
+    };
     generated().into_iter().filter(is_json).map(parse)
 }
 
@@ -104,7 +109,7 @@ fn the_types_of_kubernetes_lose_nothing() {
 }
 
 fn round_trip<T: Serialize + DeserializeOwned>(manifest: &Value) -> Value {
-    serde_json::to_value(T::deserialize(manifest).unwrap()).unwrap()
+    serde_json::to_value(T::deserialize(manifest).expect("it is of this type")).expect("it is JSON")
 }
 
 /// What the operators' schemas do not have, they would drop or refuse.

@@ -28,11 +28,11 @@ impl Part {
             Self::From { prefix, secret } => {
                 EnvInjection::new().with_env_from(prefix, secret).fragment()
             }
-            Self::Mount { .. } => self.mount().unwrap().fragment(),
+            Self::Mount { .. } => self.mount().expect("this is a mount").fragment(),
             Self::Security => PodSecurity::restricted().fragment(),
             Self::Resources => Ok(ResourceProfile::Standard.fragment()),
         };
-        fragment.unwrap()
+        fragment.expect("the names are legal")
     }
 
     fn mount(&self) -> Option<SecretMount> {
@@ -49,7 +49,8 @@ impl Part {
 }
 
 fn secret() -> impl Strategy<Value = SecretRef> {
-    "[a-z]{1,3}(/[A-Za-z0-9_.]{1,4}[a-z]){0,2}".prop_map(|name| SecretRef::new(name).unwrap())
+    "[a-z]{1,3}(/[A-Za-z0-9_.]{1,4}[a-z]){0,2}"
+        .prop_map(|name| SecretRef::new(name).expect("the name is legal"))
 }
 
 fn part() -> impl Strategy<Value = Part> {

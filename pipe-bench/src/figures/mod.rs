@@ -2,6 +2,7 @@
 
 mod cache;
 mod memory;
+mod pod;
 mod stack;
 mod uncached;
 
@@ -19,6 +20,7 @@ pub async fn all() -> Report {
     uncached::measure(&mut report, server.clone()).await;
     cache::measure(&mut report, server).await;
     stack::measure(&mut report).await;
+    pod::measure(&mut report).await;
     report
 }
 

@@ -28,11 +28,11 @@ pub(crate) fn database() -> SecretMount {
 }
 
 fn secret(name: &str) -> SecretRef {
-    SecretRef::new(name).unwrap()
+    SecretRef::new(name).expect("the declaration is sound")
 }
 
 fn artifact(path: &str) -> SecretRef {
-    path.parse::<ArtifactPath>().unwrap().secret_ref()
+    path.parse::<ArtifactPath>().expect("the declaration is sound").secret_ref()
 }
 
 fn env(name: &str, secret: SecretRef, key: &str) -> EnvInjection {
@@ -83,7 +83,7 @@ fn written(manifest: &Value) -> String {
 
 fn applied(kind: &str, container: &str, fragment: &PodFragment) -> String {
     let mut manifest = workload(kind);
-    fragment.apply_to(&mut manifest, container).unwrap();
+    fragment.apply_to(&mut manifest, container).expect("the declaration is sound");
     written(&manifest)
 }
 
@@ -93,7 +93,11 @@ fn fragments(files: &mut Vec<(&'static str, String)>) {
     let mut settings = workload("Pod");
     settings["spec"]["containers"][0]["envFrom"] =
         json!([{"prefix": "DB_", "configMapRef": {"name": "settings"}}]);
-    whole().fragment().unwrap().apply_to(&mut settings, "bot").unwrap();
+    whole()
+        .fragment()
+        .expect("the declaration is sound")
+        .apply_to(&mut settings, "bot")
+        .expect("the declaration is sound");
     files.push(("env-from-beside-config-map-pod.json", written(&settings)));
     let items = || {
         database().at("/etc/db").with_item("password", "password").with_item_of_mode(
@@ -102,7 +106,10 @@ fn fragments(files: &mut Vec<(&'static str, String)>) {
             0o400,
         )
     };
-    let both = password().fragment().unwrap().merge(items().fragment().unwrap());
+    let both = password()
+        .fragment()
+        .expect("the declaration is sound")
+        .merge(items().fragment().expect("the declaration is sound"));
     for (name, kind, container, fragment) in [
         ("env-job.json", "Job", "bot", password().fragment()),
         ("env-optional-deployment.json", "Deployment", "bot", password().optional().fragment()),
@@ -125,14 +132,18 @@ fn fragments(files: &mut Vec<(&'static str, String)>) {
         ),
         ("env-and-mount-deployment.json", "Deployment", "bot", both),
     ] {
-        files.push((name, applied(kind, container, &fragment.unwrap())));
+        files.push((name, applied(kind, container, &fragment.expect("the declaration is sound"))));
     }
 }
 
 fn hardening(files: &mut Vec<(&'static str, String)>) {
     let mut hardened = |name, kind, security: PodSecurity| {
         let mut manifest = workload(kind);
-        security.fragment().unwrap().apply_to_all(&mut manifest).unwrap();
+        security
+            .fragment()
+            .expect("the declaration is sound")
+            .apply_to_all(&mut manifest)
+            .expect("the declaration is sound");
         files.push((name, written(&manifest)));
     };
     let restricted = PodSecurity::restricted;
@@ -153,14 +164,21 @@ fn hardening(files: &mut Vec<(&'static str, String)>) {
     let injection =
         env("API_TOKEN", secret("api-token"), "API_TOKEN").with_env_from("DB_", secret("db-creds"));
     let parts = [
-        injection.fragment().unwrap(),
-        database().with_item_of_mode("password", "password", 0o440).fragment().unwrap(),
-        runtime.unwrap().fragment,
+        injection.fragment().expect("the declaration is sound"),
+        database()
+            .with_item_of_mode("password", "password", 0o440)
+            .fragment()
+            .expect("the declaration is sound"),
+        runtime.expect("the declaration is sound").fragment,
         ResourceProfile::Standard.fragment(),
     ];
-    PodFragment::merge_all(parts).unwrap().apply_to(&mut job, "bot").unwrap();
-    let security = restricted().with_scratch("/tmp", "64Mi").fragment().unwrap();
-    security.apply_to_all(&mut job).unwrap();
+    PodFragment::merge_all(parts)
+        .expect("the declaration is sound")
+        .apply_to(&mut job, "bot")
+        .expect("the declaration is sound");
+    let security =
+        restricted().with_scratch("/tmp", "64Mi").fragment().expect("the declaration is sound");
+    security.apply_to_all(&mut job).expect("the declaration is sound");
     files.push(("restricted-job.json", written(&job)));
 
     for (name, profile) in [
@@ -178,9 +196,12 @@ fn hardening(files: &mut Vec<(&'static str, String)>) {
         .with_readiness(Probe::grpc(9090));
     files.push((
         "probes-http-deployment.json",
-        applied("Deployment", "bot", &http.fragment().unwrap()),
+        applied("Deployment", "bot", &http.fragment().expect("the declaration is sound")),
     ));
-    files.push(("probes-other-pod.json", applied("Pod", "proxy", &other.fragment().unwrap())));
+    files.push((
+        "probes-other-pod.json",
+        applied("Pod", "proxy", &other.fragment().expect("the declaration is sound")),
+    ));
     let checksum = SecretChecksum::new()
         .with(&secret("db-creds"), SecretVersion::new(7))
         .with(&secret("api-token"), SecretVersion::new(1));
@@ -229,7 +250,8 @@ fn from_openbao(files: &mut Vec<(&'static str, String)>) {
     let eso = ExternalSecrets::openbao(store())
         .with_ca_config_map("openbao-ca", "ca.crt")
         .with_refresh(Duration::from_secs(5400));
-    let eso = declaration().deliver(&Delivery::ExternalSecrets(eso)).unwrap();
+    let eso =
+        declaration().deliver(&Delivery::ExternalSecrets(eso)).expect("the declaration is sound");
     delivered(
         files,
         &eso,
@@ -240,33 +262,42 @@ fn from_openbao(files: &mut Vec<(&'static str, String)>) {
             "external-secrets-deployment.json",
         ],
     );
-    files.push(("policy-reading.hcl", eso.policy.unwrap().to_string()));
+    files.push(("policy-reading.hcl", eso.policy.expect("the declaration is sound").to_string()));
 
     let whole =
         EnvInjection::new().with_env_from("DB_", artifact("/artifacts/crm/public/secrets/db"));
     let whole = PodSecrets::new("bot", "pipe-bots").with_env(whole);
     let existing = ExternalSecrets::existing("openbao", StoreScope::Cluster);
-    let existing = whole.deliver(&Delivery::ExternalSecrets(existing)).unwrap();
+    let existing =
+        whole.deliver(&Delivery::ExternalSecrets(existing)).expect("the declaration is sound");
     let names = ["external-secrets-whole.json", "external-secrets-whole-deployment.json"];
     delivered(files, &existing, &names);
 
     let csi = SecretsStoreCsi::new(store()).with_ca_file("/mnt/tls/ca.crt");
-    let csi = declaration().deliver(&Delivery::SecretsStoreCsi(csi)).unwrap();
+    let csi =
+        declaration().deliver(&Delivery::SecretsStoreCsi(csi)).expect("the declaration is sound");
     delivered(files, &csi, &["csi-files.json", "csi-variables.json", "csi-deployment.json"]);
 
-    let injector = AgentInjector::new(store().with_namespace(Namespace::new("team1").unwrap()))
-        .with_image("quay.io/openbao/openbao:2.6.2")
-        .only_in(["bot"]);
-    let injector = files_of_keys().deliver(&Delivery::AgentInjector(injector)).unwrap();
+    let injector = AgentInjector::new(
+        store().with_namespace(Namespace::new("team1").expect("the declaration is sound")),
+    )
+    .with_image("quay.io/openbao/openbao:2.6.2")
+    .only_in(["bot"]);
+    let injector = files_of_keys()
+        .deliver(&Delivery::AgentInjector(injector))
+        .expect("the declaration is sound");
     delivered(files, &injector, &["injector-deployment.json"]);
 
     let runtime = RuntimeRead::new(store().with_audience("https://bao.example"));
-    let runtime = declaration().deliver(&Delivery::Runtime(runtime)).unwrap();
+    let runtime =
+        declaration().deliver(&Delivery::Runtime(runtime)).expect("the declaration is sound");
     delivered(files, &runtime, &["runtime-deployment.json"]);
 }
 
 fn from_others(files: &mut Vec<(&'static str, String)>) {
-    let native = declaration().deliver(&Delivery::NativeSecret(NativeSecret::new())).unwrap();
+    let native = declaration()
+        .deliver(&Delivery::NativeSecret(NativeSecret::new()))
+        .expect("the declaration is sound");
     delivered(files, &native, &["native-deployment.json"]);
 
     let secrets = PodSecrets::new("bot", "pipe-bots").with_env(env(
@@ -286,7 +317,7 @@ fn from_others(files: &mut Vec<(&'static str, String)>) {
     };
     let operator = |auth| {
         let operator = InfisicalOperator::new("https://app.infisical.com", "pipe", "prod", auth);
-        secrets.deliver(&Delivery::InfisicalOperator(operator)).unwrap()
+        secrets.deliver(&Delivery::InfisicalOperator(operator)).expect("the declaration is sound")
     };
     let names = [
         "infisical-connection.json",
@@ -302,7 +333,8 @@ fn from_others(files: &mut Vec<(&'static str, String)>) {
 fn rights(files: &mut Vec<(&'static str, String)>) {
     let reading =
         SecretsRole::new("pipe-bot-secrets", "pipe-bots").reading(["api-token", "db-creds"]);
-    let [role, binding] = reading.bound_to("pipe-bots", "pipe-bot").unwrap();
+    let [role, binding] =
+        reading.bound_to("pipe-bots", "pipe-bot").expect("the declaration is sound");
     files.push(("role-reading.json", role.to_string()));
     files.push(("role-binding.json", binding.to_string()));
     let all = reading
@@ -311,16 +343,17 @@ fn rights(files: &mut Vec<(&'static str, String)>) {
         .deleting(["state"])
         .listing_the_namespace()
         .minting_tokens_of("pipe-bot");
-    let [role, _] = all.bound_to("platform", "pipe").unwrap();
+    let [role, _] = all.bound_to("platform", "pipe").expect("the declaration is sound");
     files.push(("role-all.json", role.to_string()));
-    let review = token_review_binding("pipe-token-review", "platform", "pipe").unwrap();
+    let review = token_review_binding("pipe-token-review", "platform", "pipe")
+        .expect("the declaration is sound");
     files.push(("token-review-binding.json", review.to_string()));
 
-    let app = AppId::new("crm").unwrap();
+    let app = AppId::new("crm").expect("the declaration is sound");
     let policy = AclPolicy::reading(&store(), [&token()])
         .and_then(|policy| policy.allow_writing(&store(), &certificate()))
         .and_then(|policy| policy.allow_deleting(&store(), &certificate()))
-        .unwrap()
+        .expect("the declaration is sound")
         .allow_reading_own(&store(), &app);
     files.push(("policy-all.hcl", policy.to_string()));
 }
