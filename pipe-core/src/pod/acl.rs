@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use super::OpenBaoStore;
+use super::{OpenBaoStore, invalid};
 use crate::secrets::{AppId, SecretRef};
 use crate::{Error, Result};
 
@@ -106,7 +106,7 @@ impl AclPolicy {
         secrets: impl IntoIterator<Item = &'a SecretRef>,
     ) -> Result<Self> {
         secrets.into_iter().try_fold(Self::new(), |policy, secret| {
-            Ok(policy.allow(store.data_path(secret)?, [Capability::Read]))
+            Ok(policy.with(store.data_path(secret)?, [Capability::Read]))
         })
     }
 
@@ -116,7 +116,7 @@ impl AclPolicy {
     /// As for [`OpenBaoStore::data_path`].
     pub fn allow_writing(self, store: &OpenBaoStore, secret: &SecretRef) -> Result<Self> {
         let needed = [Capability::Create, Capability::Read, Capability::Update];
-        Ok(self.allow(store.data_path(secret)?, needed))
+        Ok(self.with(store.data_path(secret)?, needed))
     }
 
     /// Also allows to delete this secret: the plugin reads what is there before.
@@ -124,7 +124,7 @@ impl AclPolicy {
     /// # Errors
     /// As for [`OpenBaoStore::data_path`].
     pub fn allow_deleting(self, store: &OpenBaoStore, secret: &SecretRef) -> Result<Self> {
-        Ok(self.allow(store.data_path(secret)?, [Capability::Read, Capability::Delete]))
+        Ok(self.with(store.data_path(secret)?, [Capability::Read, Capability::Delete]))
     }
 
     /// Also allows each user to read the own secrets of an application, by one policy for all: who
@@ -139,18 +139,29 @@ impl AclPolicy {
             "{}/data/artifacts/{app}/users/{{{{identity.entity.metadata.pipe_user}}}}/secrets/+",
             store.mount,
         );
-        self.allow(path, [Capability::Read])
+        self.with(path, [Capability::Read])
     }
 
     /// Also allows this at a path, in which `+` stands for any segment and `*` at the end for any
     /// rest.
-    #[must_use]
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an empty path, and for one that would end its quotes in a policy.
     pub fn allow(
-        mut self,
+        self,
         path: impl Into<String>,
         capabilities: impl IntoIterator<Item = Capability>,
-    ) -> Self {
-        self.0.entry(path.into()).or_default().extend(capabilities);
+    ) -> Result<Self> {
+        let path = path.into();
+        if path.is_empty() || !path.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b)) {
+            return Err(invalid("not a path of a policy", "path", &path)
+                .hint("use printable ASCII characters without blanks, quotes and backslashes"));
+        }
+        Ok(self.with(path, capabilities))
+    }
+
+    fn with(mut self, path: String, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        self.0.entry(path).or_default().extend(capabilities);
         self
     }
 
@@ -240,7 +251,9 @@ mod tests {
     use crate::ErrorKind;
 
     fn policy(rules: &[(&str, Capability)]) -> AclPolicy {
-        rules.iter().fold(AclPolicy::new(), |policy, (path, one)| policy.allow(*path, [*one]))
+        rules
+            .iter()
+            .fold(AclPolicy::new(), |policy, (path, one)| policy.allow(*path, [*one]).unwrap())
     }
 
     #[test]
@@ -298,6 +311,7 @@ mod tests {
         let app = AppId::new("crm").unwrap();
         let secret = SecretRef::new("apps/db").unwrap();
         let policy = AclPolicy::reading(&store, [&secret]).unwrap();
+        assert!(policy.clone().allow("a\" {} path \"*", [Capability::Read]).is_err());
         let policy = policy.allow_writing(&store, &SecretRef::new("apps/token").unwrap()).unwrap();
         let policy =
             policy.allow_deleting(&store, &secret).unwrap().allow_reading_own(&store, &app);
@@ -332,6 +346,7 @@ mod tests {
             "path \"a\" { capabilities = [\"read\" \"list\"] }",
             "/* path",
             "path \"a\\n\" { capabilities = [] }",
+            "path \"\" { capabilities = [] }",
         ] {
             let error = text.parse::<AclPolicy>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{text}");

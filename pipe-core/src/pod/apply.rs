@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::paths::{MountPaths, normal};
-use super::{PodFragment, SecretChecksum, VolumeMount, taken};
+use super::{PodFragment, Probe, SecretChecksum, VolumeMount, taken};
 use crate::{Error, ErrorKind, Result};
 
 impl PodFragment {
@@ -17,7 +17,7 @@ impl PodFragment {
     /// An `envFrom` of another Secret under the same prefix is a conflict. One of a ConfigMap is
     /// not: settings and secrets are commonly given side by side, and the Secret, which comes
     /// last, wins where keys are equal. Settings of one object, such as a security context, are
-    /// merged member by member, and lists of words, such as capabilities, get what they lack.
+    /// merged member by member, and lists of capabilities get what they lack.
     ///
     /// # Errors
     /// `InvalidArgument` when this is no such manifest or has no such container, `Conflict` when
@@ -106,9 +106,9 @@ impl PodFragment {
         add_mounts(container, &self.volume_mounts)?;
         set(container, "securityContext", self.security_context.as_ref())?;
         set(container, "resources", self.resources.as_ref())?;
-        set(container, "livenessProbe", self.probes.liveness_probe.as_ref())?;
-        set(container, "readinessProbe", self.probes.readiness_probe.as_ref())?;
-        set(container, "startupProbe", self.probes.startup_probe.as_ref())
+        set_probe(container, "livenessProbe", self.probes.liveness_probe.as_ref())?;
+        set_probe(container, "readinessProbe", self.probes.readiness_probe.as_ref())?;
+        set_probe(container, "startupProbe", self.probes.startup_probe.as_ref())
     }
 }
 
@@ -280,6 +280,24 @@ fn set<T: Serialize>(
     merge_into(object, field, to_value(setting)?, field)
 }
 
+/// A probe asks in one way: two are not merged, but those of other members, such as a time that the
+/// server has filled in.
+fn set_probe(
+    object: &mut Map<String, Value>,
+    field: &'static str,
+    probe: Option<&Probe>,
+) -> Result<()> {
+    let Some(probe) = probe else { return Ok(()) };
+    let probe = to_value(probe)?;
+    for way in Probe::WAYS {
+        let present = object.get(field).and_then(|present| present.get(way));
+        if present.is_some_and(|present| !present.is_null()) && probe.get(way).is_none() {
+            return Err(says_otherwise(&format!("{field}.{way}")));
+        }
+    }
+    merge_into(object, field, probe, field)
+}
+
 /// Sets what is not set yet, member by member.
 fn merge_into(
     into: &mut Map<String, Value>,
@@ -295,7 +313,7 @@ fn merge_into(
                 merge_into(present, &key, value, &format!("{place}.{key}"))?;
             }
         }
-        (Value::Array(present), Value::Array(setting)) => {
+        (Value::Array(present), Value::Array(setting)) if place.starts_with(CAPABILITIES) => {
             for item in setting {
                 if !present.contains(&item) {
                     present.push(item);
@@ -303,13 +321,18 @@ fn merge_into(
             }
         }
         (present, setting) if *present == setting => {}
-        _ => {
-            return Err(Error::new(ErrorKind::Conflict, "the manifest says something else")
-                .with("field", place)
-                .hint("leave the field out of the manifest, or make the fragment say the same"));
-        }
+        _ => return Err(says_otherwise(place)),
     }
     Ok(())
+}
+
+/// The lists that are sets of words: they get what they lack.
+const CAPABILITIES: &str = "securityContext.capabilities.";
+
+fn says_otherwise(place: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "the manifest says something else")
+        .with("field", place)
+        .hint("leave the field out of the manifest, or make the fragment say the same")
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {

@@ -91,12 +91,15 @@ impl PodSecrets {
     pub fn deliver(&self, delivery: &Delivery) -> Result<Delivered> {
         check_object_name("name", &self.name)?;
         check_namespace(&self.namespace)?;
+        // What could not be delivered by a Kubernetes Secret, such as two files of one name, is a
+        // mistake in every way of delivery.
+        let with_secrets = Delivered::new(self.pod_with_kubernetes_secrets()?);
         match delivery {
-            Delivery::NativeSecret(_) => Ok(Delivered::new(self.pod_with_kubernetes_secrets()?)),
-            Delivery::ExternalSecrets(settings) => settings.deliver(self),
+            Delivery::NativeSecret(_) => Ok(with_secrets),
+            Delivery::ExternalSecrets(settings) => settings.deliver(self, with_secrets),
             Delivery::SecretsStoreCsi(settings) => settings.deliver(self),
             Delivery::AgentInjector(settings) => settings.deliver(self),
-            Delivery::InfisicalOperator(settings) => settings.deliver(self),
+            Delivery::InfisicalOperator(settings) => settings.deliver(self, with_secrets),
             Delivery::Runtime(settings) => settings.deliver(self),
         }
     }

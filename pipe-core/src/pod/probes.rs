@@ -81,6 +81,9 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// The members of which each says how to ask.
+    pub(super) const WAYS: [&str; 4] = ["httpGet", "tcpSocket", "grpc", "exec"];
+
     /// `GET` of this path has to be answered with a status from 200 to 399.
     #[must_use]
     pub fn http(path: impl Into<String>, port: impl Into<Port>) -> Self {

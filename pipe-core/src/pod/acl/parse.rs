@@ -26,7 +26,7 @@ pub(super) fn policy(hcl: &str) -> Result<AclPolicy> {
             }
         }
         reader.expect("}")?;
-        policy = policy.allow(path, capabilities);
+        policy = policy.allow(path, capabilities)?;
     }
     Ok(policy)
 }

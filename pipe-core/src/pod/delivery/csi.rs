@@ -56,12 +56,11 @@ impl SecretsStoreCsi {
         for mount in secrets.volumes_of_keys()? {
             let (fragment, class) = self.files(secrets, mount)?;
             fragments.push(fragment);
-            manifests.extend(class);
+            manifests.extend(class.filter(|class| !manifests.contains(class)));
         }
         let variables = self.variables(secrets)?;
         fragments.extend(variables.0);
         manifests.extend(variables.1);
-        manifests.dedup();
         let fragment = PodFragment::merge_all(fragments)?;
         Delivered::new(fragment).with_manifests(manifests).with_policy_for(secrets, &self.openbao)
     }

@@ -115,7 +115,7 @@ impl ExternalSecrets {
         Self { refresh, ..self }
     }
 
-    pub(super) fn deliver(&self, secrets: &PodSecrets) -> Result<Delivered> {
+    pub(super) fn deliver(&self, secrets: &PodSecrets, pod: Delivered) -> Result<Delivered> {
         if self.refresh.as_secs() == 0 {
             return Err(invalid("not an interval", "refresh", &format!("{:?}", self.refresh))
                 .hint("use a second at least"));
@@ -142,8 +142,7 @@ impl ExternalSecrets {
             let rest = json!({"spec": spec});
             manifests.push(Manifest::new(API, "ExternalSecret", &name, &secrets.namespace, rest));
         }
-        let fragment = secrets.pod_with_kubernetes_secrets()?;
-        let delivered = Delivered::new(fragment).with_manifests(manifests);
+        let delivered = pod.with_manifests(manifests);
         match &self.store {
             ExternalStore::Openbao(openbao) => delivered.with_policy_for(secrets, openbao),
             ExternalStore::Existing { .. } => Ok(delivered),

@@ -114,7 +114,7 @@ impl InfisicalOperator {
         Self { refresh, ..self }
     }
 
-    pub(super) fn deliver(&self, secrets: &PodSecrets) -> Result<Delivered> {
+    pub(super) fn deliver(&self, secrets: &PodSecrets, pod: Delivered) -> Result<Delivered> {
         check_address(&self.address)?;
         check_word("project", &self.project)?;
         check_word("environment", &self.environment)?;
@@ -136,7 +136,7 @@ impl InfisicalOperator {
             let name = kubernetes_secret_name(secret);
             manifests.push(Manifest::new(API, "InfisicalStaticSecret", &name, namespace, rest));
         }
-        Ok(Delivered::new(secrets.pod_with_kubernetes_secrets()?).with_manifests(manifests))
+        Ok(pod.with_manifests(manifests))
     }
 
     fn auth(&self, name: &str, namespace: &str) -> Result<Value> {

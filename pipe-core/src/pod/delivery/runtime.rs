@@ -47,8 +47,6 @@ impl RuntimeRead {
 
     pub(super) fn deliver(&self, secrets: &PodSecrets) -> Result<Delivered> {
         self.openbao.check()?;
-        // What could not be delivered in any way is a mistake in this one too.
-        secrets.pod_with_kubernetes_secrets()?;
         let fragment = PodFragment {
             volume_mounts: vec![VolumeMount {
                 name: TOKEN_VOLUME.to_owned(),

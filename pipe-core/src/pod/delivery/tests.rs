@@ -140,6 +140,18 @@ fn what_a_way_of_delivery_cannot_do_is_refused() {
 }
 
 #[test]
+fn two_secrets_in_one_place_are_a_conflict_in_every_way() {
+    let other = SecretMount::volume(secret("apps/other")).with_item("tls.key", "tls.key");
+    let twice = PodSecrets::new("bot", "bots").with_mount(keyed().at("/tls"));
+    for delivery in every_way() {
+        let same = twice.clone().with_mount(keyed().at("/tls")).deliver(&delivery);
+        assert_eq!(same.unwrap(), twice.deliver(&delivery).unwrap(), "{delivery:?}");
+        let two = twice.clone().with_mount(other.clone().at("/tls"));
+        assert_eq!(kind(&two, &delivery), ErrorKind::Conflict, "{delivery:?}");
+    }
+}
+
+#[test]
 fn a_secret_of_another_namespace_or_an_old_version_is_refused() {
     let of = |secret| {
         PodSecrets::new("bot", "bots").with_mount(SecretMount::volume(secret).with_item("k", "k"))
