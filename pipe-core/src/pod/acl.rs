@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// An ACL policy: what is allowed at which paths. It is written as HCL, in a stable order.
 ///
 /// ```
-/// use pipe_core::pod::{AclPolicy, Capability, OpenBaoStore};
+/// use pipe_core::pod::{AclPolicy, AclCapability, OpenBaoStore};
 /// use pipe_core::secrets::ArtifactPath;
 ///
 /// let store = OpenBaoStore::new("https://openbao.openbao-system.svc:8200", "pipe-bot", "bots");
@@ -25,17 +25,17 @@ use crate::{Error, Result};
 ///     "path \"secret/data/artifacts/crm/public/secrets/api-token\" {\n  \
 ///        capabilities = [\"read\"]\n}\n",
 /// );
-/// assert!(!policy.allows("secret/data/artifacts/crm/public/secrets/other", Capability::Read));
+/// assert!(!policy.allows("secret/data/artifacts/crm/public/secrets/other", AclCapability::Read));
 /// # Ok::<(), pipe_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct AclPolicy(BTreeMap<String, BTreeSet<Capability>>);
+pub struct AclPolicy(BTreeMap<String, BTreeSet<AclCapability>>);
 
 /// What may be done at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Capability {
+pub enum AclCapability {
     /// Nothing, whatever other policies say.
     Deny,
     /// Make what is not there.
@@ -56,7 +56,7 @@ pub enum Capability {
     Sudo,
 }
 
-impl Capability {
+impl AclCapability {
     const ALL: [Self; 9] = [
         Self::Deny,
         Self::Create,
@@ -106,7 +106,7 @@ impl AclPolicy {
         secrets: impl IntoIterator<Item = &'a SecretRef>,
     ) -> Result<Self> {
         secrets.into_iter().try_fold(Self::new(), |policy, secret| {
-            Ok(policy.with(store.data_path(secret)?, [Capability::Read]))
+            Ok(policy.with(store.data_path(secret)?, [AclCapability::Read]))
         })
     }
 
@@ -115,7 +115,7 @@ impl AclPolicy {
     /// # Errors
     /// As for [`OpenBaoStore::data_path`].
     pub fn allow_writing(self, store: &OpenBaoStore, secret: &SecretRef) -> Result<Self> {
-        let needed = [Capability::Create, Capability::Read, Capability::Update];
+        let needed = [AclCapability::Create, AclCapability::Read, AclCapability::Update];
         Ok(self.with(store.data_path(secret)?, needed))
     }
 
@@ -124,7 +124,7 @@ impl AclPolicy {
     /// # Errors
     /// As for [`OpenBaoStore::data_path`].
     pub fn allow_deleting(self, store: &OpenBaoStore, secret: &SecretRef) -> Result<Self> {
-        Ok(self.with(store.data_path(secret)?, [Capability::Read, Capability::Delete]))
+        Ok(self.with(store.data_path(secret)?, [AclCapability::Read, AclCapability::Delete]))
     }
 
     /// Also allows each user to read the own secrets of an application, by one policy for all: who
@@ -139,7 +139,7 @@ impl AclPolicy {
             "{}/data/artifacts/{app}/users/{{{{identity.entity.metadata.pipe_user}}}}/secrets/+",
             store.mount,
         );
-        self.with(path, [Capability::Read])
+        self.with(path, [AclCapability::Read])
     }
 
     /// Also allows this at a path, in which `+` stands for any segment and `*` at the end for any
@@ -150,7 +150,7 @@ impl AclPolicy {
     pub fn allow(
         self,
         path: impl Into<String>,
-        capabilities: impl IntoIterator<Item = Capability>,
+        capabilities: impl IntoIterator<Item = AclCapability>,
     ) -> Result<Self> {
         let path = path.into();
         if path.is_empty() || !path.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b)) {
@@ -160,7 +160,7 @@ impl AclPolicy {
         Ok(self.with(path, capabilities))
     }
 
-    fn with(mut self, path: String, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+    fn with(mut self, path: String, capabilities: impl IntoIterator<Item = AclCapability>) -> Self {
         self.0.entry(path).or_default().extend(capabilities);
         self
     }
@@ -169,11 +169,11 @@ impl AclPolicy {
     /// that matches decides, and `deny` in it wins. A rule with a template matches nothing here:
     /// who asks is not known.
     #[must_use]
-    pub fn allows(&self, path: &str, capability: Capability) -> bool {
+    pub fn allows(&self, path: &str, capability: AclCapability) -> bool {
         let matching = self.0.iter().filter(|(rule, _)| matches(rule, path));
         let decides = matching.max_by_key(|(rule, _)| specificity(rule));
         decides.is_some_and(|(_, capabilities)| {
-            capabilities.contains(&capability) && !capabilities.contains(&Capability::Deny)
+            capabilities.contains(&capability) && !capabilities.contains(&AclCapability::Deny)
         })
     }
 
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    fn policy(rules: &[(&str, Capability)]) -> AclPolicy {
+    fn policy(rules: &[(&str, AclCapability)]) -> AclPolicy {
         rules
             .iter()
             .fold(AclPolicy::new(), |policy, (path, one)| policy.allow(*path, [*one]).unwrap())
@@ -275,8 +275,8 @@ mod tests {
             ("a/+", "a/b", true),
             ("a/{{identity.entity.id}}", "a/{{identity.entity.id}}", false),
         ] {
-            let policy = policy(&[(rule, Capability::Read)]);
-            assert_eq!(policy.allows(path, Capability::Read), expected, "{rule} {path}");
+            let policy = policy(&[(rule, AclCapability::Read)]);
+            assert_eq!(policy.allows(path, AclCapability::Read), expected, "{rule} {path}");
         }
     }
 
@@ -290,19 +290,20 @@ mod tests {
             ("a/+/+", "a/+/c"),
             ("+/b/c", "a/+/c"),
         ] {
-            let read = (general, Capability::Read);
+            let read = (general, AclCapability::Read);
             assert!(
-                !policy(&[read, (specific, Capability::Deny)]).allows("a/b/c", Capability::Read),
+                !policy(&[read, (specific, AclCapability::Deny)])
+                    .allows("a/b/c", AclCapability::Read),
                 "{specific}"
             );
-            let (deny, read) = ((general, Capability::Deny), (specific, Capability::Read));
-            assert!(policy(&[deny, read]).allows("a/b/c", Capability::Read), "{specific}");
+            let (deny, read) = ((general, AclCapability::Deny), (specific, AclCapability::Read));
+            assert!(policy(&[deny, read]).allows("a/b/c", AclCapability::Read), "{specific}");
         }
         assert!(
-            !policy(&[("a", Capability::Read), ("a", Capability::Deny)])
-                .allows("a", Capability::Read)
+            !policy(&[("a", AclCapability::Read), ("a", AclCapability::Deny)])
+                .allows("a", AclCapability::Read)
         );
-        assert!(!policy(&[("a", Capability::List)]).allows("a", Capability::Read));
+        assert!(!policy(&[("a", AclCapability::List)]).allows("a", AclCapability::Read));
     }
 
     #[test]
@@ -311,14 +312,14 @@ mod tests {
         let app = AppId::new("crm").unwrap();
         let secret = SecretRef::new("apps/db").unwrap();
         let policy = AclPolicy::reading(&store, [&secret]).unwrap();
-        assert!(policy.clone().allow("a\" {} path \"*", [Capability::Read]).is_err());
+        assert!(policy.clone().allow("a\" {} path \"*", [AclCapability::Read]).is_err());
         let policy = policy.allow_writing(&store, &SecretRef::new("apps/token").unwrap()).unwrap();
         let policy =
             policy.allow_deleting(&store, &secret).unwrap().allow_reading_own(&store, &app);
         assert_eq!(policy.to_string().parse::<AclPolicy>().unwrap(), policy);
-        assert!(policy.allows("secret/data/apps/db", Capability::Delete));
-        assert!(!policy.allows("secret/data/apps/db", Capability::Update));
-        assert!(policy.allows("secret/data/apps/token", Capability::Create));
+        assert!(policy.allows("secret/data/apps/db", AclCapability::Delete));
+        assert!(!policy.allows("secret/data/apps/db", AclCapability::Update));
+        assert!(policy.allows("secret/data/apps/token", AclCapability::Create));
     }
 
     #[test]
@@ -330,8 +331,8 @@ mod tests {
         assert!(text.parse::<AclPolicy>().is_err());
         let text = text.replace("secret/data/b {", "\"secret/data/b\" {");
         let policy: AclPolicy = text.parse().unwrap();
-        assert!(policy.allows("secret/data/a", Capability::List));
-        assert!(!policy.allows("secret/data/b", Capability::Read));
+        assert!(policy.allows("secret/data/a", AclCapability::List));
+        assert!(!policy.allows("secret/data/b", AclCapability::Read));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::Value;
 
 use self::references::{References, Remote};
-use super::{AclPolicy, Capability, OpenBaoStore, PodSecrets, kubernetes_secret_name};
+use super::{AclCapability, AclPolicy, OpenBaoStore, PodSecrets, kubernetes_secret_name};
 use crate::Result;
 
 /// Where a declaration, the manifests and the policy do not agree.
@@ -54,7 +54,7 @@ impl PodSecrets {
         let mut declared: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for (secret, need) in self.needs() {
             let path = store.data_path(secret)?;
-            if !policy.allows(&path, Capability::Read) {
+            if !policy.allows(&path, AclCapability::Read) {
                 found.push(Disagreement::new("policy", &path, "is not readable"));
             }
             if !references.remotes.is_empty() {

@@ -250,22 +250,20 @@ fn add_mounts(object: &mut Map<String, Value>, items: &[VolumeMount]) -> Result<
     }
     let present = list(object, "volumeMounts")?;
     let mut paths = MountPaths::default();
-    let mut known = HashMap::new();
     for (at, mount) in present.iter().enumerate() {
-        let path = text(mount, "mountPath");
-        paths.insert(path);
-        known.insert(normal(path), at);
+        paths.insert(normal(text(mount, "mountPath")), at);
     }
     for item in items {
+        let path = normal(&item.mount_path);
         let mut value = to_value(item)?;
-        if let Some(at) = known.get(&normal(&item.mount_path)) {
+        if let Some(at) = paths.find(&path) {
             // The same mount, though the path may be written in another way.
-            value["mountPath"] = text(&present[*at], "mountPath").into();
-            if value == present[*at] {
+            value["mountPath"] = text(&present[at], "mountPath").into();
+            if value == present[at] {
                 continue;
             }
         }
-        paths.add(&item.mount_path)?;
+        paths.add(path, present.len())?;
         present.push(value);
     }
     Ok(())

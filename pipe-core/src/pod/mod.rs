@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use self::acl::{AclPolicy, Capability};
+pub use self::acl::{AclCapability, AclPolicy};
 pub use self::agreement::Disagreement;
 pub use self::checksum::SecretChecksum;
 pub use self::delivery::{
@@ -38,7 +38,7 @@ pub use self::model::{
 };
 pub use self::naming::kubernetes_secret_name;
 pub use self::openbao::OpenBaoStore;
-use self::paths::MountPaths;
+use self::paths::{MountPaths, normal};
 pub use self::probes::{Port, Probe, Probes};
 pub use self::rbac::{SecretsRole, token_review_binding};
 pub use self::resources::{ResourceProfile, ResourceRequirements, Resources};
@@ -140,7 +140,6 @@ struct Parts {
     env: Index,
     env_from: Index,
     volumes: Index,
-    mounts: BTreeMap<String, usize>,
     paths: MountPaths,
 }
 
@@ -153,10 +152,10 @@ impl Parts {
         add_all(&mut into.env_from, &mut self.env_from, other.env_from, "prefix", |e| &e.prefix)?;
         add_all(&mut into.volumes, &mut self.volumes, other.volumes, "volume", |v| &v.name)?;
         for mount in other.volume_mounts {
-            let present = self.mounts.get(&mount.mount_path).map(|at| &into.volume_mounts[*at]);
+            let path = normal(&mount.mount_path);
+            let present = self.paths.find(&path).map(|at| &into.volume_mounts[at]);
             if present != Some(&mount) {
-                self.paths.add(&mount.mount_path)?;
-                self.mounts.insert(mount.mount_path.clone(), into.volume_mounts.len());
+                self.paths.add(path, into.volume_mounts.len())?;
                 into.volume_mounts.push(mount);
             }
         }

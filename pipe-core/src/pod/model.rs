@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 /// An environment variable of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,14 +77,12 @@ pub struct VolumeMount {
 }
 
 /// A volume of a pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Volume {
     /// The volume's name.
     pub name: String,
     /// What it holds.
-    #[serde(flatten)]
     pub source: VolumeSource,
 }
 
@@ -98,9 +97,23 @@ impl Volume {
     }
 }
 
+/// As `flatten` would write it, which is slower.
+impl Serialize for Volume {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut volume = serializer.serialize_struct("Volume", 2)?;
+        volume.serialize_field("name", &self.name)?;
+        match &self.source {
+            VolumeSource::Secret(source) => volume.serialize_field("secret", source)?,
+            VolumeSource::Projected(source) => volume.serialize_field("projected", source)?,
+            VolumeSource::Csi(source) => volume.serialize_field("csi", source)?,
+            VolumeSource::EmptyDir(source) => volume.serialize_field("emptyDir", source)?,
+        }
+        volume.end()
+    }
+}
+
 /// What a volume holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VolumeSource {
     /// A Secret.

@@ -1,6 +1,6 @@
 //! Reads the part of HCL that policies of paths and capabilities are written in.
 
-use super::{AclPolicy, Capability};
+use super::{AclCapability, AclPolicy};
 use crate::{Error, ErrorKind, Result};
 
 /// # Errors
@@ -19,7 +19,7 @@ pub(super) fn policy(hcl: &str) -> Result<AclPolicy> {
         let mut capabilities = Vec::new();
         while !reader.takes("]")? {
             let name = reader.quoted()?;
-            capabilities.push(Capability::parse(name).ok_or_else(|| reader.fault())?);
+            capabilities.push(AclCapability::parse(name).ok_or_else(|| reader.fault())?);
             if !reader.takes(",")? {
                 reader.expect("]")?;
                 break;

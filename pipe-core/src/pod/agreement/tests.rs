@@ -66,7 +66,7 @@ fn what_is_generated_together_agrees() {
 #[test]
 fn a_policy_that_does_not_allow_the_path_is_named() {
     let (eso, _) = external();
-    let policy = AclPolicy::new().allow("secret/data/apps/db", [Capability::Read]).unwrap();
+    let policy = AclPolicy::new().allow("secret/data/apps/db", [AclCapability::Read]).unwrap();
     assert_eq!(found(&both(), &eso, &policy), ["policy: secret/data/apps/tls is not readable"]);
     let wide: AclPolicy =
         "path \"secret/data/apps/*\" { capabilities = [\"read\"] }".parse().unwrap();

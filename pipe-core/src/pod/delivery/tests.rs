@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::pod::{Capability, restricted_violations};
+use crate::pod::{AclCapability, restricted_violations};
 use crate::secrets::{ArtifactPath, SecretVersion};
 use crate::{ErrorKind, Namespace};
 
@@ -75,9 +75,9 @@ fn the_names_of_files_are_each_once() {
 fn the_policy_allows_to_read_what_is_declared_and_nothing_else() {
     for delivery in every_way() {
         let Some(policy) = declaration().deliver(&delivery).unwrap().policy else { continue };
-        assert!(policy.allows("secret/data/apps/tls", Capability::Read));
+        assert!(policy.allows("secret/data/apps/tls", AclCapability::Read));
         assert!(policy.paths().eq(["secret/data/apps/tls"]), "{policy}");
-        assert!(!policy.allows("secret/data/apps/tls", Capability::Update));
+        assert!(!policy.allows("secret/data/apps/tls", AclCapability::Update));
     }
 }
 
