@@ -3,6 +3,7 @@
 mod cache;
 mod identity;
 mod memory;
+mod pod;
 mod stack;
 mod uncached;
 
@@ -21,6 +22,7 @@ pub async fn all() -> Report {
     cache::measure(&mut report, server).await;
     stack::measure(&mut report).await;
     identity::measure(&mut report).await;
+    pod::measure(&mut report).await;
     report
 }
 
