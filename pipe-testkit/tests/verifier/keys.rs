@@ -139,7 +139,8 @@ impl Key {
             }
             _ => "",
         };
-        if wanted.kid.is_some() && !swapped.is_empty() && defect.is(swapped) {
+        let is_one_of_ours = wanted.kid.is_some_and(|kid| kid.starts_with("g1"));
+        if is_one_of_ours && !swapped.is_empty() && defect.is(swapped) {
             return true;
         }
         if own.is_some_and(|own| own != alg) {
