@@ -110,6 +110,9 @@ impl Trusted {
             return Ok(None);
         };
         let has_audience = members.contains_key("aud");
+        if !is_access_token(&members, has_audience) {
+            return Err(refused(TokenFault::WrongType, &self.issuer));
+        }
         if !has_audience && !introspector.accepts_missing_audience {
             return Err(refused(TokenFault::WrongAudience, &self.issuer).hint(
                 "the issuer does not say for whom the token is meant: let the caller ask for one \
@@ -213,6 +216,17 @@ fn is_of_another_kind(members: &Map<String, Value>) -> bool {
     ["token_use", "token_type"].iter().filter_map(|name| members.get(*name)?.as_str()).any(|kind| {
         ["refresh_token", "refresh", "id_token"].iter().any(|one| kind.eq_ignore_ascii_case(one))
     })
+}
+
+/// A refresh token is good for longer and for nobody in particular: the certified provider leaves both
+/// type and audience out of its answer about one.
+fn is_access_token(members: &Map<String, Value>, has_audience: bool) -> bool {
+    let is_type =
+        |kind: &str| kind.eq_ignore_ascii_case("bearer") || kind.eq_ignore_ascii_case("dpop");
+    match members.get("token_type") {
+        Some(kind) => kind.as_str().is_some_and(is_type),
+        None => has_audience,
+    }
 }
 
 fn time(seconds: u64) -> Option<SystemTime> {

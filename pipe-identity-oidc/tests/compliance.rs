@@ -15,6 +15,7 @@ use pipe_testkit::wrapped::{Stack, stack, stack_with_clock};
 /// Signs itself, and obtains credentials from a provider.
 async fn signing(algorithm: Algorithm) -> Option<(Oidc, TestIssuer)> {
     let issuer = TestIssuer::start().await;
+    issuer.offer("pipe-testkit");
     let signer = Arc::new(SigningKey::generate(algorithm).expect("a key"));
     let secret = SecretSource::Value(CLIENT_SECRET.into());
     let client = ClientConfig::new(CLIENT_ID, ClientAuthentication::client_secret_basic(secret))

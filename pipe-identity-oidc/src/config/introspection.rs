@@ -31,8 +31,8 @@ pub struct IntrospectionConfig {
     #[serde(default = "default_inactive_ttl", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub inactive_ttl: Duration,
-    /// Whether answers are taken that do not say for whom the token is meant. Only where the
-    /// issuer gives us nobody else's tokens; `false`.
+    /// Whether answers are taken that do not say for whom the token is meant, but that it is an
+    /// access token (`token_type`). Only where the issuer gives us nobody else's tokens; `false`.
     #[serde(default)]
     pub accept_missing_audience: bool,
 }

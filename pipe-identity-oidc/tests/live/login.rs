@@ -14,15 +14,18 @@ use crate::web::{client, form, json, send};
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// The tokens that `web` gets for this person: `access_token`, for the resource, and `id_token`.
+/// The tokens that `web` gets for this person: `access_token`, for the resource, `id_token` and
+/// `refresh_token`.
 pub(crate) async fn log_in(server: &Server, person: &str, resource: &str) -> Value {
     let redirect_uri = Options::default().redirect_uri;
     let query = Serializer::new(String::new())
         .append_pair("client_id", "web")
         .append_pair("response_type", "code")
-        .append_pair("scope", "openid groups secrets:read")
+        .append_pair("scope", "openid offline_access groups secrets:read")
         .append_pair("redirect_uri", &redirect_uri)
         .append_pair("resource", resource)
+        // Without it, no refresh token is given (OpenID Connect Core 11).
+        .append_pair("prompt", "consent")
         .append_pair("code_challenge", CHALLENGE)
         .append_pair("code_challenge_method", "S256")
         .finish();

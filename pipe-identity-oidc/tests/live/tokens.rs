@@ -7,7 +7,7 @@ use pipe_core::{ErrorKind, Plugin as _, TokenFault};
 use pipe_identity_oidc::{IntrospectedTokens, TokenTypes};
 
 use crate::login::log_in;
-use crate::oauth::{basic_token, header};
+use crate::oauth::{basic_token, header, introspect};
 use crate::plugin::{fault, forgetful, introspection, trusting, validate, value};
 use crate::server::{EDDSA, ES256, OPAQUE, PS256, RS256, Server, shared};
 use crate::web::{client, form, send};
@@ -136,6 +136,21 @@ async fn an_id_token_is_no_access_token() {
     assert_eq!(fault(validate(&strict, id_token, RS256).await), TokenFault::WrongAudience);
     let lenient = forgetful(trusting(server).with_types(TokenTypes::Lenient));
     assert_eq!(fault(validate(&lenient, id_token, RS256).await), TokenFault::WrongAudience);
+}
+
+/// D8: a refresh token is opaque and active, and no access token.
+#[tokio::test]
+async fn a_refresh_token_is_no_access_token() {
+    let Some(server) = shared().await else { return };
+    let tokens = log_in(server, "alice", OPAQUE).await;
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let (_, answer) = introspect(server, refresh).await;
+    assert_eq!(answer["active"], true);
+    let lax = introspection(server).accepting_missing_audience();
+    for introspection in [introspection(server), lax] {
+        let plugin = forgetful(trusting(server).with_introspection(introspection));
+        assert_eq!(fault(validate(&plugin, refresh, OPAQUE).await), TokenFault::WrongType);
+    }
 }
 
 /// A token of one provider is nothing to a plugin that trusts another.

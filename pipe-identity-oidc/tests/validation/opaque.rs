@@ -81,6 +81,46 @@ async fn a_token_for_somebody_else_or_for_nobody_is_refused() {
     assert_eq!(fault(validate(&plugin, token).await), TokenFault::WrongAudience);
 }
 
+/// D8: a certified provider answers about refresh tokens without audience and type.
+#[tokio::test]
+async fn what_is_active_and_no_access_token_is_refused() {
+    let issuer = TestIssuer::start().await;
+    let lax = introspection(RESOURCE_SERVER_SECRET).accepting_missing_audience();
+    let (strict, lax) =
+        (asking(&issuer, introspection(RESOURCE_SERVER_SECRET)), asking(&issuer, lax));
+    for claims in [
+        json!({ "aud": null, "token_type": null }),
+        json!({ "aud": null, "token_type": "refresh_token" }),
+        json!({ "token_type": "refresh_token" }),
+        json!({ "token_type": "N_A" }),
+        json!({ "token_type": ["Bearer"] }),
+    ] {
+        let token = issuer.opaque_token(claims.clone());
+        for plugin in [&strict, &lax] {
+            assert_eq!(fault(validate(plugin, &token).await), TokenFault::WrongType, "{claims}");
+        }
+    }
+    // The type may be left out where the audience is not, and is read without case.
+    for claims in [json!({ "token_type": null }), json!({ "token_type": "bearer" })] {
+        validate(&strict, issuer.opaque_token(claims)).await.unwrap();
+    }
+}
+
+/// RFC 7662 2.2 lets the issuer say no more than this.
+#[tokio::test]
+async fn of_a_verified_jwt_the_issuer_need_not_say_more_than_that_it_is_active() {
+    let issuer = TestIssuer::start().await;
+    let all = introspection(RESOURCE_SERVER_SECRET).with_tokens(IntrospectedTokens::All);
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":true}"#.to_owned()));
+    let plugin = asking(&issuer, all.clone());
+    let context = validate(&plugin, issuer.token().sign()).await.unwrap();
+    assert_eq!(context.principal.id.as_str(), pipe_testkit::issuer::SUBJECT);
+    assert_eq!(context.roles, [role("data_reader")].into());
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":false}"#.to_owned()));
+    let refused = validate(&asking(&issuer, all), issuer.token().sign()).await;
+    assert_eq!(fault(refused), TokenFault::Inactive);
+}
+
 #[tokio::test]
 async fn a_token_of_another_issuer_is_refused() {
     let issuer = TestIssuer::start().await;
