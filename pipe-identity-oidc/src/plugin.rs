@@ -130,10 +130,11 @@ impl Inner {
         audiences: &[String],
         now: SystemTime,
     ) -> Result<Arc<Verified>> {
+        let clearings = self.cache.clearings();
         let Found { verified, generation, ttl } =
             self.verify(token, digest, audiences, now).await?;
         let verified = Arc::new(verified);
-        self.cache.insert(digest, Arc::clone(&verified), generation, ttl);
+        self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
         Ok(verified)
     }
 

@@ -165,6 +165,13 @@ impl IssuerConfig {
                     faults.add(setting(name), TOO_LONG);
                 }
             }
+            let is_static = matches!(self.keys, Keys::File(_) | Keys::Inline(_));
+            if is_static && introspection.endpoint.is_none() {
+                faults.add(
+                    setting("introspection.endpoint"),
+                    "must be set where keys are given, because nothing is discovered then",
+                );
+            }
             if !matches!(&keys, Some(KeySource::Provider { .. }) | None) {
                 faults.add(setting("introspection"), "needs an issuer that can be asked");
             }

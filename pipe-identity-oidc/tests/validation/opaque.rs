@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use pipe_core::SecretSource;
-use pipe_identity_oidc::{ClientAuthentication, IntrospectedTokens, IntrospectionConfig};
+use pipe_identity_oidc::{ClientAuthentication, IntrospectedTokens, IntrospectionConfig, Keys};
 use pipe_testkit::issuer::{Fault, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET};
 use serde_json::json;
 
@@ -193,6 +193,21 @@ async fn what_the_issuer_calls_another_kind_of_token_is_refused() {
         let token = issuer.opaque_token(json!({ member: kind }));
         assert!(validate(&plugin, token).await.is_ok(), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn beside_keys_that_are_given_the_endpoint_has_to_be_given_too() {
+    let issuer = TestIssuer::start().await;
+    let with = |introspection| {
+        let trusted = trusting(&issuer).with_keys(Keys::Inline(issuer.jwks().to_string()));
+        Oidc::new(config(&issuer, trusted.with_introspection(introspection)))
+    };
+    let error = with(introspection(RESOURCE_SERVER_SECRET)).unwrap_err();
+    assert!(error.message().contains("issuers[0].introspection.endpoint"), "{error}");
+    let endpoint = format!("{}/token/introspection", issuer.url());
+    let plugin = with(introspection(RESOURCE_SERVER_SECRET).with_endpoint(endpoint)).unwrap();
+    assert!(validate(&plugin, issuer.opaque_token(json!({}))).await.is_ok());
+    assert_eq!(issuer.requests().len(), 1);
 }
 
 #[tokio::test]
