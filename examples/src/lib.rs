@@ -1,5 +1,6 @@
 //! Small programs that show the family at work; see the binaries.
 
+use pipe_identity_oidc::{Oidc, OidcConfig};
 use pipe_registry::Registry;
 use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
@@ -31,6 +32,7 @@ pub fn registry() -> Registry {
         .with_secrets_kind::<InMemoryConfig, _, _>("in-memory", |config| {
             Ok(InMemorySecrets::new().named(config.name))
         })
+        .with_identity_kind::<OidcConfig, _, _>("oidc", Oidc::new)
         .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
 }
 

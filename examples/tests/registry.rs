@@ -8,7 +8,7 @@ use pipe_registry::{Format, Plugins};
 use pipe_testkit::fake::OpenBao;
 use serde_json::{Value, json};
 
-const SAMPLES: [&str; 2] = ["pipe.toml", "openbao.yaml"];
+const SAMPLES: [&str; 3] = ["pipe.toml", "openbao.yaml", "oidc.toml"];
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -64,6 +64,7 @@ async fn a_document_leads_to_openbao() {
 fn the_samples_load() {
     assert!(load("pipe.toml").identity("default").is_ok());
     assert_eq!(load("openbao.yaml").secrets("eu").unwrap().name(), "openbao-eu");
+    assert_eq!(load("oidc.toml").identity("default").unwrap().name(), "oidc");
 }
 
 /// `PIPE_UPDATE=1 cargo test -p pipe-examples --test registry` writes it anew.

@@ -72,6 +72,16 @@ impl Measured {
         Self { ours, baseline }
     }
 
+    /// Times as rates, for promises that say how often something can be done.
+    #[must_use]
+    pub fn as_rates(self) -> Self {
+        let rate = |amount| match amount {
+            Amount::Time(time) => Amount::PerSecond(time.as_secs_f64().recip()),
+            other => other,
+        };
+        Self { ours: rate(self.ours), baseline: rate(self.baseline) }
+    }
+
     /// How many times the baseline ours is; no number for amounts that cannot be compared.
     #[must_use]
     pub fn ratio(&self) -> f64 {

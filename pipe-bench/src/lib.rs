@@ -9,6 +9,7 @@ mod resident;
 pub mod sample;
 mod server;
 pub mod soak;
+pub mod threads;
 
 pub use self::fault::Fault;
 pub use self::figure::{Amount, Figure, Limit, Measured};

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::jwt::{Algorithm, Confirmation, Jwt, Limits, VerifyingKey};
+use crate::jwt::{Algorithm, Confirmation, Jwt, Limits, VerifyingKey, numeric_date};
 
 /// How old a proof may be, on top of what clocks may differ.
 const LONGEST_LIFE: Duration = Duration::from_secs(60);
@@ -150,7 +150,7 @@ fn verify(
 }
 
 fn is_recent(claims: &Map<String, Value>, now: SystemTime, leeway: Duration) -> bool {
-    let issued = claims.get("iat").and_then(Value::as_u64);
+    let issued = numeric_date(claims, "iat").ok().flatten();
     let Some(issued) = issued.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at))) else {
         return false;
     };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,11 +12,13 @@ use tokio::time::Instant;
 /// Remembers what was found out about tokens, by a digest of each: no token is kept.
 ///
 /// What was verified belongs to a generation of its issuer's keys, and ends with it: a token of a
-/// key that was removed is checked again, and refused. What the issuer itself said belongs to none. A cache belongs to one plugin with its one
-/// set of policies, and never answers for another.
+/// key that was removed is checked again, and refused. What the issuer itself said belongs to none.
+/// A cache belongs to one plugin with its one set of policies, and never answers for another.
 pub(crate) struct TokenCache<V> {
     kept: Cache<Digest, Kept<V>>,
     size: usize,
+    /// How often everything was forgotten.
+    clearings: AtomicU64,
 }
 
 /// A digest of a token, and of the issuer that is asked about it.
@@ -47,7 +50,7 @@ impl<V> Clone for Kept<V> {
 impl<V> TokenCache<V> {
     /// Remembers so many tokens; none when `size` is 0.
     pub(crate) fn new(size: usize) -> Self {
-        Self { kept: Cache::new(size), size }
+        Self { kept: Cache::new(size), size, clearings: AtomicU64::new(0) }
     }
 
     /// What is known, and the generation that it belongs to.
@@ -74,7 +77,30 @@ impl<V> TokenCache<V> {
         }
     }
 
+    /// To be read before something is found out that may be out of date when it is remembered.
+    pub(crate) fn clearings(&self) -> u64 {
+        self.clearings.load(Ordering::SeqCst)
+    }
+
+    /// Remembers what was found out [since](Self::clearings), unless everything was forgotten
+    /// meanwhile: a token that is revoked then is not to come back.
+    pub(crate) fn insert_since(
+        &self,
+        clearings: u64,
+        digest: Digest,
+        value: Arc<V>,
+        generation: Option<u64>,
+        ttl: Duration,
+    ) {
+        self.insert(digest, value, generation, ttl);
+        // Afterwards: whoever forgets counts first.
+        if self.clearings() != clearings {
+            self.kept.remove(&digest);
+        }
+    }
+
     pub(crate) fn clear(&self) {
+        self.clearings.fetch_add(1, Ordering::SeqCst);
         self.kept.clear();
     }
 }
@@ -110,6 +136,19 @@ mod tests {
             cache.insert(digest, Arc::new("bot"), None, ttl);
             assert_eq!(cache.get(&digest), None);
         }
+    }
+
+    /// H6
+    #[tokio::test]
+    async fn what_was_found_out_before_all_was_forgotten_is_not_remembered() {
+        let cache = TokenCache::new(10);
+        let digest = Digest::of(b"token");
+        let before = cache.clearings();
+        cache.insert_since(before, digest, Arc::new("bot"), None, TTL);
+        assert!(cache.get(&digest).is_some());
+        cache.clear();
+        cache.insert_since(before, digest, Arc::new("bot"), None, TTL);
+        assert_eq!(cache.get(&digest), None);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn meaning(fault: TokenFault) -> (&'static str, &'static str) {
         TokenFault::WrongIssuer => (
             "the token is from another issuer",
             "compare `issuer` with what the issuer writes into `iss`, byte by byte: a slash at the \
-             end counts",
+             end counts; and a key that names an `issuer` of its own is for that one alone",
         ),
         TokenFault::WrongType => (
             "the token is of another kind than an access token",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use pipe_core::Health;
 
-use crate::keys::KeySource;
 use crate::plugin::Inner;
 use crate::provider::{KeyState, Provider};
 
@@ -14,10 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The worst of all issuers, and what is known of each that is not healthy: its keys, their age,
 /// what failed last, and when it is tried again.
 pub(crate) async fn check(plugin: &Inner) -> Health {
-    let providers = plugin.trusted.iter().filter_map(|trusted| match &trusted.keys {
-        KeySource::Provider { provider, .. } => Some(provider),
-        _ => None,
-    });
+    let providers = plugin.trusted.iter().filter_map(|trusted| trusted.keys.provider());
     let all = join_all(providers.map(one)).await;
     let mut ill: Vec<_> = all.into_iter().filter(|health| *health != Health::healthy()).collect();
     ill.sort_by_key(|health| std::cmp::Reverse(health.status));

@@ -208,6 +208,18 @@ impl TokenIssuer {
         self.keys.rotate(signer, self.unneeded())
     }
 
+    /// Publishes keys that signed before this process did, as [`jwks`](Self::jwks) told them then:
+    /// a key that is replaced by a restart has tokens under way, too. They stay until any token
+    /// that they can have signed is over.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for what is no such key set, and beside a secret; `Conflict` for more than
+    /// [`MAX_KEYS`](Self::MAX_KEYS).
+    pub fn keep_published(&self, jwks: &Value) -> Result<()> {
+        let latest = seconds(self.clock.now())?.saturating_add(ceil_seconds(self.max_lifetime));
+        self.keys.keep(jwks, latest, self.unneeded())
+    }
+
     /// What verifies the tokens of this issuer: the current key first. The generation changes
     /// whenever the keys do, also when one is not needed any more.
     pub(crate) fn verification_keys(&self) -> VerificationKeys {

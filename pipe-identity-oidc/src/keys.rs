@@ -83,6 +83,14 @@ impl KeySource {
         }
     }
 
+    /// Whoever publishes the keys, when somebody does.
+    pub(crate) fn provider(&self) -> Option<&Provider> {
+        match self {
+            Self::Provider { provider, .. } => Some(provider),
+            _ => None,
+        }
+    }
+
     /// Which keys they are, when any may be used now.
     pub(crate) fn generation(&self) -> Option<u64> {
         match self {

@@ -32,6 +32,9 @@ pub struct ClaimMapping {
     /// The claims that together are the principal's id, joined by `:`; `/sub`. They must name the
     /// principal for ever, which names and email addresses do not.
     pub id: Vec<ClaimPointer>,
+    /// The claim that is a person's id instead, where tokens of people have one of their own, as
+    /// Okta's have `uid`; `id` counts where it is absent. None.
+    pub user_id: Option<ClaimPointer>,
     /// Makes a pseudonym of the id, with this key of at least 32 bytes; for issuers whose only id
     /// is an email address.
     pub pseudonym_key: Option<SecretSource>,
@@ -57,6 +60,7 @@ impl Default for ClaimMapping {
     fn default() -> Self {
         Self {
             id: vec![ClaimPointer::claim("sub")],
+            user_id: None,
             pseudonym_key: None,
             kind: None,
             tenant: None,
@@ -90,6 +94,12 @@ impl ClaimMapping {
     #[must_use]
     pub fn with_id(self, id: impl IntoIterator<Item = ClaimPointer>) -> Self {
         Self { id: id.into_iter().collect(), ..self }
+    }
+
+    /// The claim that is a person's id, where it is there.
+    #[must_use]
+    pub fn with_user_id(self, claim: ClaimPointer) -> Self {
+        Self { user_id: Some(claim), ..self }
     }
 
     /// Makes a pseudonym of the id, with this key of at least 32 bytes.
@@ -299,7 +309,12 @@ impl Mapper {
 
     fn principal(&self, claims: &Map<String, Value>) -> Result<Principal> {
         let mut id = String::new();
-        for (i, pointer) in self.mapping.id.iter().enumerate() {
+        let own = self.mapping.user_id.as_slice();
+        let pointers = match own.iter().any(|pointer| pointer.find(claims).is_some()) {
+            true => own,
+            false => &self.mapping.id,
+        };
+        for (i, pointer) in pointers.iter().enumerate() {
             let part = pointer.find(claims).ok_or_else(|| {
                 refused(TokenFault::MissingClaim, "a claim of the id is absent")
                     .with("claim", pointer)
@@ -323,13 +338,13 @@ impl Mapper {
     }
 }
 
-/// A client that speaks for itself is its own subject (RFC 9068 2.2). Entra ID says so in `idtyp`,
-/// Auth0 in `gty`, and Kubernetes' workloads have names of their own.
+/// A client that speaks for itself is its own subject (RFC 9068 2.2); Okta has its name in `cid`.
+/// Entra ID says so in `idtyp`, Auth0 in `gty`, and Kubernetes' workloads have names of their own.
 fn kind_of(claims: &Map<String, Value>) -> PrincipalKind {
     let text = |claim| claims.get(claim).and_then(Value::as_str);
     let subject = text("sub");
     let speaks_for_itself =
-        subject.is_some() && (text("client_id") == subject || text("azp") == subject);
+        subject.is_some() && ["client_id", "azp", "cid"].iter().any(|name| text(name) == subject);
     let is_service = speaks_for_itself
         || text("idtyp") == Some("app")
         || text("gty") == Some("client-credentials")

@@ -21,7 +21,7 @@ use crate::error::refused;
 use crate::issue::TokenIssuer;
 use crate::jwt::Jwt;
 use crate::trusted::{Found, Trusted, Verified, nobody};
-use crate::{CredentialSource, health};
+use crate::{CredentialSource, ProviderStatus, health};
 
 /// OpenID Connect as an [`IdentityPlugin`]. Clones share keys, caches and credentials.
 #[derive(Clone)]
@@ -65,6 +65,14 @@ impl Oidc {
     pub fn credentials(&self, request: &ServiceAuthRequest) -> Result<CredentialSource> {
         let found = self.0.credentials().and_then(|credentials| credentials.source(request));
         found.map_err(|error| self.locate(error, "credentials"))
+    }
+
+    /// How the keys of each issuer are that publishes them: how many, how old, what failed last and
+    /// when it is tried again. Asks nobody.
+    #[must_use]
+    pub fn status(&self) -> Vec<ProviderStatus> {
+        let providers = self.0.trusted.iter().filter_map(|one| one.keys.provider());
+        providers.map(|provider| provider.status()).collect()
     }
 
     /// Forgets every token that was verified or introspected, as after a revocation.
@@ -122,10 +130,11 @@ impl Inner {
         audiences: &[String],
         now: SystemTime,
     ) -> Result<Arc<Verified>> {
+        let clearings = self.cache.clearings();
         let Found { verified, generation, ttl } =
             self.verify(token, digest, audiences, now).await?;
         let verified = Arc::new(verified);
-        self.cache.insert(digest, Arc::clone(&verified), generation, ttl);
+        self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
         Ok(verified)
     }
 
@@ -148,22 +157,18 @@ impl Inner {
         // about its claims is told before a signature is known to be good.
         let place = self.trusted.iter().position(|one| one.policy.may_be_for(&jwt)).unwrap_or(0);
         let trusted = &self.trusted[place];
-        let ttl = match &trusted.introspector {
+        match &trusted.introspector {
             Some(introspector) if introspector.asks_about_jwts() => {
                 // Only with what is at least signed by the issuer is the issuer bothered.
                 let found = trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await?;
-                let known = Some(&found.verified.claims);
-                match trusted.introspect(introspector, token, digest, known, now, place).await? {
-                    Some(asked) => {
-                        let ttl = asked.ttl.min(self.cache_ttl);
-                        return Ok(Found { ttl, ..found });
-                    }
-                    None => return Ok(found),
-                }
+                Ok(match trusted.ask(introspector, token, digest).await? {
+                    // What else it says, the token has said itself.
+                    Some(_) => Found { ttl: introspector.active_ttl().min(found.ttl), ..found },
+                    None => found,
+                })
             }
-            _ => self.cache_ttl,
-        };
-        trusted.verify(&jwt, audiences, now, place, ttl).await
+            _ => trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await,
+        }
     }
 
     async fn introspect_opaque(
@@ -182,7 +187,7 @@ impl Inner {
             let first = self.trusted.first().ok_or_else(nobody)?;
             return Err(refused(fault, &first.issuer));
         };
-        let found = trusted.introspect(introspector, token, digest, None, now, place).await?;
+        let found = trusted.introspect(introspector, token, digest, now, place).await?;
         // The issuer wants it verified here, and it is nothing that can be.
         found.ok_or_else(|| trusted.malformed())
     }

@@ -23,11 +23,13 @@ pub enum Preset {
     /// Microsoft Entra ID, version 2.0 tokens. The issuer is that of one tenant, or
     /// `https://login.microsoftonline.com/{tenantid}/v2.0` with the list of `tenants`. The
     /// principal is tenant and object id, the tenant is `tid`, roles are app roles. A token that
-    /// names its groups elsewhere, because they are too many, is refused when groups are mapped.
+    /// names its groups elsewhere, because they are too many, is refused when groups are mapped,
+    /// unless a role resolver is set and no group gives namespaces.
     EntraId,
     /// Google Workspace. Both spellings of the issuer are taken, and `tenants` lists the hosted
     /// domains (`hd`) whose accounts may call. Google puts no groups into tokens, and its access
-    /// tokens are opaque: callers present ID tokens.
+    /// tokens are opaque: callers present ID tokens. One that was issued along with an access token
+    /// has `at_hash` in it, belongs to the client that obtained it, and is refused.
     GoogleWorkspace,
     /// Keycloak. Realm roles are roles. A token must be of the type `Bearer`, for refresh and ID
     /// tokens are signed with the same key.
@@ -37,7 +39,8 @@ pub enum Preset {
     /// `bearer` or give the keys.
     Kubernetes,
     /// Okta, with an authorization server of its own (`…/oauth2/default`): tokens of the
-    /// organisation's server are meant for Okta alone. Groups come in the claim `groups`.
+    /// organisation's server are meant for Okta alone. The id of a person is `uid`, because their
+    /// `sub` is the name that they log in with. Groups come in the claim `groups`.
     Okta,
 }
 
@@ -72,7 +75,7 @@ impl Preset {
             Self::Kubernetes => mapping
                 .with_kind(PrincipalKind::Service)
                 .with_namespaces(nested(["kubernetes.io", "namespace"])),
-            Self::Okta => mapping.with_groups(claim("groups")),
+            Self::Okta => mapping.with_user_id(claim("uid")).with_groups(claim("groups")),
         }
     }
 
@@ -129,14 +132,24 @@ impl Preset {
         self,
         claims: &Map<String, Value>,
         mapping: &ClaimMapping,
+        resolves_roles: bool,
     ) -> Option<(TokenFault, &'static str)> {
         match self {
-            // Groups that are not in the token would silently be no groups.
-            Self::EntraId if !mapping.groups.is_empty() && has_overage(claims) => Some((
-                TokenFault::Unsupported,
-                "the token names its groups elsewhere: assign app roles, limit the claim to groups \
-                 that are assigned to the application, or set a role resolver",
-            )),
+            // Groups that are not in the token would silently be no groups. Where roles are resolved,
+            // they count for nothing but the namespaces that they give.
+            Self::EntraId
+                if !mapping.groups.is_empty()
+                    && has_overage(claims)
+                    && !(resolves_roles
+                        && mapping.grants.iter().all(|grant| grant.namespaces.is_empty())) =>
+            {
+                Some((
+                    TokenFault::Unsupported,
+                    "the token names its groups elsewhere: assign app roles, limit the claim to groups \
+                 that are assigned to the application, or set a role resolver and grant no \
+                 namespaces to groups",
+                ))
+            }
             Self::Keycloak if !claims.get("typ").is_none_or(is_bearer) => {
                 Some((TokenFault::WrongType, "present the access token, not another one"))
             }
@@ -159,6 +172,8 @@ fn is_bearer(typ: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GroupGrant;
+    use pipe_core::Namespace;
     use serde_json::json;
 
     /// REQ 002-17 to 002-20
@@ -194,10 +209,14 @@ mod tests {
         let overage = json!({ "_claim_names": { "groups": "src1" } });
         let claims = overage.as_object().unwrap();
         let mapped = Preset::EntraId.mapping();
-        let refused = Preset::EntraId.refuses(claims, &mapped).map(|(fault, _)| fault);
+        let refused = Preset::EntraId.refuses(claims, &mapped, false).map(|(fault, _)| fault);
         assert_eq!(refused, Some(TokenFault::Unsupported));
-        assert_eq!(Preset::EntraId.refuses(claims, &ClaimMapping::new()), None);
-        assert_eq!(Preset::EntraId.refuses(&Map::new(), &mapped), None);
+        assert_eq!(Preset::EntraId.refuses(claims, &ClaimMapping::new(), false), None);
+        assert_eq!(Preset::EntraId.refuses(&Map::new(), &mapped, false), None);
+        // A resolver knows the roles without them, and no namespaces.
+        assert_eq!(Preset::EntraId.refuses(claims, &mapped, true), None);
+        let grant = GroupGrant::new("g").with_namespace(Namespace::new("sales").unwrap());
+        assert!(Preset::EntraId.refuses(claims, &mapped.with_grant(grant), true).is_some());
     }
 
     #[test]
@@ -205,7 +224,7 @@ mod tests {
         for (typ, taken) in [("Bearer", true), ("DPoP", true), ("ID", false), ("Refresh", false)] {
             let claims = json!({ "typ": typ });
             let refused =
-                Preset::Keycloak.refuses(claims.as_object().unwrap(), &ClaimMapping::new());
+                Preset::Keycloak.refuses(claims.as_object().unwrap(), &ClaimMapping::new(), false);
             assert_eq!(refused.is_none(), taken, "{typ}");
         }
     }

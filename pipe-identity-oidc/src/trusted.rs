@@ -25,6 +25,8 @@ pub(crate) struct Trusted {
     pub(crate) mapper: Mapper,
     pub(crate) preset: Preset,
     pub(crate) introspector: Option<Introspector>,
+    /// Whether a resolver says which roles somebody has.
+    pub(crate) resolves_roles: bool,
 }
 
 /// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
@@ -72,31 +74,43 @@ impl Trusted {
         Ok(Found { verified, generation: Some(keys.generation()), ttl })
     }
 
-    /// Asks the issuer about a token, of which some may be known because we verified it; `None`
-    /// when tokens of its kind are for us to verify.
+    /// What the issuer says about a token that is active; `None` when tokens of its kind are for us
+    /// to verify.
+    pub(crate) async fn ask(
+        &self,
+        introspector: &Introspector,
+        token: &BearerToken,
+        digest: Digest,
+    ) -> Result<Option<Map<String, Value>>> {
+        let inactive = || refused(TokenFault::Inactive, &self.issuer);
+        if introspector.is_known_inactive(&digest) {
+            return Err(inactive());
+        }
+        match self.keys.introspect(introspector, token, digest).await? {
+            Answer::Active(members) if is_of_another_kind(&members) => {
+                Err(refused(TokenFault::WrongType, &self.issuer))
+            }
+            Answer::Active(members) => Ok(Some(members)),
+            Answer::Inactive => Err(inactive()),
+            Answer::NotAsked => Ok(None),
+        }
+    }
+
+    /// Asks the issuer about a token that only it can read; `None` when tokens of its kind are for
+    /// us to verify.
     pub(crate) async fn introspect(
         &self,
         introspector: &Introspector,
         token: &BearerToken,
         digest: Digest,
-        known: Option<&Claims>,
         now: SystemTime,
         trusted: usize,
     ) -> Result<Option<Found>> {
-        let inactive = || refused(TokenFault::Inactive, &self.issuer);
-        if introspector.is_known_inactive(&digest) {
-            return Err(inactive());
-        }
-        let mut members = match self.keys.introspect(introspector, token, digest).await? {
-            Answer::Active(members) => members,
-            Answer::Inactive => return Err(inactive()),
-            Answer::NotAsked => return Ok(None),
+        let Some(members) = self.ask(introspector, token, digest).await? else {
+            return Ok(None);
         };
-        if let Some(known) = known {
-            complete(&mut members, known.members());
-        }
         let has_audience = members.contains_key("aud");
-        if known.is_none() && !is_access_token(&members, has_audience) {
+        if !is_access_token(&members, has_audience) {
             return Err(refused(TokenFault::WrongType, &self.issuer));
         }
         if !has_audience && !introspector.accepts_missing_audience {
@@ -139,7 +153,8 @@ impl Trusted {
 
     fn verified(&self, claims: Claims, trusted: usize, has_audience: bool) -> Result<Verified> {
         let members = claims.members();
-        if let Some((fault, hint)) = self.preset.refuses(members, self.mapper.mapping()) {
+        let refusal = self.preset.refuses(members, self.mapper.mapping(), self.resolves_roles);
+        if let Some((fault, hint)) = refusal {
             return Err(refused(fault, &self.issuer).hint(hint));
         }
         let scopes: BTreeSet<String> = claims.scopes().map(str::to_owned).collect();
@@ -195,19 +210,16 @@ impl Trusted {
     }
 }
 
-/// What was verified need not be said again.
-fn complete(members: &mut Map<String, Value>, known: &Map<String, Value>) {
-    for name in ["aud", "sub", "exp"] {
-        if let Some(value) = known.get(name)
-            && !members.contains_key(name)
-        {
-            members.insert(name.to_owned(), value.clone());
-        }
-    }
+/// Issuers are asked about refresh tokens too, and say that these are active. Ory Hydra calls them so
+/// in `token_use`, others in `token_type`, which RFC 6749 has for how a token is used.
+fn is_of_another_kind(members: &Map<String, Value>) -> bool {
+    ["token_use", "token_type"].iter().filter_map(|name| members.get(*name)?.as_str()).any(|kind| {
+        ["refresh_token", "refresh", "id_token"].iter().any(|one| kind.eq_ignore_ascii_case(one))
+    })
 }
 
-/// Issuers call refresh tokens active as well, which are good for longer and for nobody in
-/// particular: a real one leaves the type and the audience out of its answer.
+/// A refresh token is good for longer and for nobody in particular: the certified provider leaves both
+/// type and audience out of its answer about one.
 fn is_access_token(members: &Map<String, Value>, has_audience: bool) -> bool {
     let is_type =
         |kind: &str| kind.eq_ignore_ascii_case("bearer") || kind.eq_ignore_ascii_case("dpop");

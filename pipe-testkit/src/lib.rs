@@ -9,9 +9,15 @@ pub mod leak;
 pub mod reference;
 #[doc(hidden)]
 pub mod run;
+#[cfg(feature = "issuer")]
+mod stage;
 pub mod wrapped;
 
 pub use self::cases::{IDENTITY_CASES, IdentityCase, Needs, SECRETS_CASES, SecretsCase};
+#[cfg(feature = "issuer")]
+pub use self::cases::{TRUSTING_CASES, TrustingCase};
+#[cfg(feature = "issuer")]
+pub use self::stage::{Features, Stage, Trust};
 
 /// One `#[test]` per behaviour of a [`SecretsPlugin`](pipe_core::SecretsPlugin).
 ///
@@ -59,8 +65,35 @@ macro_rules! secrets_compliance {
 /// The suite knows only tokens that the plugin makes itself: one that does not declare `issue` is
 /// held to few cases. The tests are in a module `identity_compliance`: two invocations need a `mod`
 /// of their own each.
+///
+/// # Tokens of an issuer
+///
+/// With the feature `issuer`, `trusting` names an `async fn(Trust) -> Option<(Plugin, Guard)>` that makes
+/// a plugin which trusts an issuer in the process: `Trust` says how it has to be configured. The plugin is
+/// then held to tokens that a real issuer makes, and to a great many that it never would. `features` says
+/// what the plugin does not offer (`Features::ALL` unless given).
+///
+/// ```ignore
+/// use pipe_testkit::{Features, Trust};
+///
+/// async fn acme(trust: Trust) -> Option<(AcmeIdentity, ())> {
+///     Some((AcmeIdentity::new(&trust.issuer).with_clock(trust.clock), ()))
+/// }
+///
+/// pipe_testkit::identity_compliance!(trusting = acme, features = Features::ALL.without_dpop());
+/// ```
 #[macro_export]
 macro_rules! identity_compliance {
+    (trusting = $trusting:path $(,)?) => {
+        $crate::identity_compliance!(trusting = $trusting, features = $crate::Features::ALL);
+    };
+    (trusting = $trusting:path, features = $features:expr $(,)?) => {
+        mod identity_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__identity_trusting_cases! { __trusting_tests ! ($trusting, $features) }
+        }
+    };
     ($plugin:path $(,)?) => {
         mod identity_compliance {
             #[allow(unused_imports, reason = "the factories may be anything in scope")]
@@ -68,6 +101,37 @@ macro_rules! identity_compliance {
             $crate::__identity_cases! { __tests ! (identity $plugin) }
         }
     };
+    ($plugin:path, trusting = $trusting:path $(,)?) => {
+        $crate::identity_compliance!(
+            $plugin,
+            trusting = $trusting,
+            features = $crate::Features::ALL
+        );
+    };
+    ($plugin:path, trusting = $trusting:path, features = $features:expr $(,)?) => {
+        mod identity_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__identity_cases! { __tests ! (identity $plugin) }
+            $crate::__identity_trusting_cases! { __trusting_tests ! ($trusting, $features) }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trusting_tests {
+    ($factory:path, $features:expr ; $($case:ident,)*) => {$(
+        #[test]
+        fn $case() {
+            $crate::run::trusting(
+                stringify!($case),
+                $factory,
+                $features,
+                $crate::cases::trusting::$case,
+            );
+        }
+    )*};
 }
 
 #[doc(hidden)]

@@ -26,9 +26,7 @@ pub fn case<P, G, F, C>(
 {
     let run = move || async move {
         let Some((plugin, guard)) = factory().await else {
-            let required = std::env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|v| v == "1");
-            assert!(!required, "{name}: the backend is required, and absent");
-            say(&format!("SKIPPED {name}: the backend is absent"));
+            absent(name);
             return;
         };
         body(plugin).await;
@@ -52,6 +50,85 @@ pub fn alone<F: Future<Output = ()>>(
     start: impl FnOnce() -> F + Send + 'static,
 ) -> thread::Result<()> {
     within(DEADLINE, name, start)
+}
+
+/// As [`case`], for a plugin that trusts an issuer, on a runtime whose time can be set forward.
+///
+/// # Panics
+/// As [`case`].
+#[cfg(feature = "issuer")]
+pub fn trusting<P, G, F, C>(
+    name: &'static str,
+    factory: impl Fn(crate::Trust) -> F + Send + 'static,
+    features: crate::Features,
+    body: impl FnOnce(crate::Stage) -> C + Send + 'static,
+) where
+    P: pipe_core::IdentityPlugin + 'static,
+    G: 'static,
+    F: Future<Output = Option<(P, G)>> + 'static,
+    C: Future<Output = ()>,
+{
+    let ended = alone_in_time(name, move || async move {
+        match crate::Stage::set(factory, features).await {
+            Some(stage) => body(stage).await,
+            None => absent(name),
+        }
+    });
+    if let Err(panic) = ended {
+        resume_unwind(panic);
+    }
+}
+
+/// As [`alone`], on a runtime whose time can be set forward.
+///
+/// # Errors
+/// As [`alone`].
+///
+/// # Panics
+/// As [`alone`].
+#[cfg(feature = "issuer")]
+pub fn alone_in_time<F: Future<Output = ()>>(
+    name: &str,
+    start: impl FnOnce() -> F + Send + 'static,
+) -> thread::Result<()> {
+    let (report, reported) = mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be built");
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                // No timeout of tokio's: the case sets its time forward.
+                tokio::select! {
+                    () = start() => {}
+                    _ = stopped => panic!("no end within {DEADLINE:?}"),
+                }
+            });
+        }));
+        runtime.shutdown_background();
+        let _ = report.send(ended);
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run).expect("a thread can be started");
+    match reported.recv_timeout(DEADLINE) {
+        Ok(ended) => ended,
+        Err(_) => {
+            drop(stop);
+            reported.recv_timeout(GRACE).unwrap_or_else(|_| {
+                let message =
+                    format!("{name}: no end within {DEADLINE:?}, and its thread is blocked");
+                say(&message);
+                Err(Box::new(message))
+            })
+        }
+    }
+}
+
+fn absent(name: &str) {
+    let required = std::env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|v| v == "1");
+    assert!(!required, "{name}: the backend is required, and absent");
+    say(&format!("SKIPPED {name}: the backend is absent"));
 }
 
 fn within<F: Future<Output = ()>>(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipe_core::Clock;
 use pipe_core::audit::{Audit, OnFault, TracingSink};
 use pipe_core::wrap::{CachePolicy, Cached, Metrics, Observed, Retry, Timeout};
 
@@ -28,6 +29,12 @@ pub type StackWithoutRetry<P> = Observed<Cached<Timeout<P>>>;
 pub fn stack<P>(plugin: P) -> Stack<P> {
     let plugin = Retry::new(Timeout::new(plugin, LIMIT));
     observed(Cached::new(plugin, CachePolicy::new()))
+}
+
+/// As [`stack`], for a plugin that tells the time of day by this clock.
+pub fn stack_with_clock<P>(plugin: P, clock: &Clock) -> Stack<P> {
+    let plugin = Retry::new(Timeout::new(plugin, LIMIT));
+    observed(Cached::with_clock(plugin, CachePolicy::new(), clock))
 }
 
 /// As [`stack`], without [`Retry`].

@@ -5,6 +5,12 @@
 mod identity;
 #[path = "catches/secrets.rs"]
 mod secrets;
+#[cfg(feature = "issuer")]
+#[path = "catches/trusting.rs"]
+mod trusting;
+#[cfg(feature = "issuer")]
+#[path = "verifier/mod.rs"]
+mod verifier;
 
 /// Whether a case fails.
 fn fails(name: &'static str, case: impl Future<Output = ()> + Send + 'static) -> bool {

@@ -179,7 +179,7 @@ async fn faults_are_met_and_healed() {
     }
     issuer.fail("/jwks", Fault::Huge(1 << 20));
     let huge = get(&issuer, "/jwks").await;
-    assert!(huge.body.len() > 1 << 20 && huge.body.contains(r#"{"kty":"oct"},{}]}"#));
+    assert!(huge.body.len() > 1 << 20 && huge.body.contains("{}]}"));
     issuer.heal("/jwks");
     assert!(get(&issuer, "/jwks").await.body.contains("keys"));
     assert_eq!(issuer.hits("/jwks"), 11);

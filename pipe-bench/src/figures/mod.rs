@@ -1,7 +1,9 @@
 //! What is promised about cost, one file for each subject.
 
 mod cache;
+mod identity;
 mod memory;
+mod pod;
 mod stack;
 mod uncached;
 
@@ -19,6 +21,8 @@ pub async fn all() -> Report {
     uncached::measure(&mut report, server.clone()).await;
     cache::measure(&mut report, server).await;
     stack::measure(&mut report).await;
+    identity::measure(&mut report).await;
+    pod::measure(&mut report).await;
     report
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::model::SecretVolumeSource;
+use super::model::{KeyToPath, SecretVolumeSource};
 use crate::hex::hex;
 use crate::secrets::SecretRef;
 
@@ -51,10 +51,41 @@ pub(super) fn volume_name(source: &SecretVolumeSource) -> String {
     {
         return secret_name.clone();
     }
-    let shown: String = items.iter().map(|item| format!("\n{}\n{}", item.key, item.path)).collect();
+    let shown = |item: &KeyToPath| match item.mode {
+        None => format!("\n{}\n{}", item.key, item.path),
+        // No key begins like that.
+        Some(mode) => format!("\n{}\n{}\n/{mode}", item.key, item.path),
+    };
+    let shown: String = items.iter().map(shown).collect();
     let digest = digest(&format!("{secret_name}\n{default_mode}\n{optional}{shown}"));
     let slug: String = secret_name.replace('.', "-").chars().take(29).collect();
     format!("{}-v{digest}", slug.trim_end_matches('-'))
+}
+
+/// Names a volume of scratch space after its path: `tmp` with a mark that no Secret's volume has.
+pub(super) fn scratch_name(path: &str) -> String {
+    marked(path.trim_matches('/'), path, "scratch")
+}
+
+/// An identifier for one of many things of a pod, of at most 41 characters: the end of what it is
+/// called, and 64 bits of the digest of what it is about.
+pub(super) fn short_id(called: &str, about: &str) -> String {
+    let slug = readable(called).replace('.', "-");
+    let slug = slug[slug.len().saturating_sub(24)..].trim_matches('-');
+    let digest = &digest(&format!("{called}\n{about}"))[..16];
+    if slug.is_empty() { digest.to_owned() } else { format!("{slug}-{digest}") }
+}
+
+/// A label of at most 63 characters: what it is called, and the digest of what it is about.
+pub(super) fn marked(called: &str, about: &str, mark: &str) -> String {
+    let slug = readable(called).replace('.', "-");
+    let room = 63 - DIGEST_LENGTH - mark.len() - 2;
+    let slug = &slug[slug.len().saturating_sub(room)..];
+    let digest = digest(&format!("{mark}\n{about}"));
+    match slug.trim_matches('-') {
+        "" => format!("{mark}-{digest}"),
+        slug => format!("{slug}-{mark}-{digest}"),
+    }
 }
 
 /// 0440: the owner and the group read, nobody else does anything.
@@ -107,7 +138,6 @@ mod tests {
 
     use super::*;
     use crate::Namespace;
-    use crate::pod::KeyToPath;
 
     fn secret(name: &str) -> SecretRef {
         SecretRef::new(name).unwrap()
@@ -186,10 +216,12 @@ mod tests {
     #[test]
     fn different_volumes_never_share_a_name() {
         let narrow = SecretVolumeSource { default_mode: 0o400, ..source("db") };
-        let items = vec![KeyToPath { key: "k".to_owned(), path: "p".to_owned() }];
+        let items = vec![KeyToPath { key: "k".to_owned(), path: "p".to_owned(), mode: None }];
+        let narrow_item = KeyToPath { mode: Some(0o400), ..items[0].clone() };
         let posing = volume_name(&narrow);
         let sources = [
             source("db"),
+            SecretVolumeSource { items: vec![narrow_item], ..source("db") },
             SecretVolumeSource { items, ..source("db") },
             SecretVolumeSource { optional: true, ..source("db") },
             source(&posing),

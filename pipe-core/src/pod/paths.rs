@@ -1,5 +1,8 @@
 //! Where a container may see a secret.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use super::invalid;
 use crate::{Error, ErrorKind, Result};
 
@@ -12,9 +15,13 @@ pub(super) fn check_mount_path(path: &str) -> Result<()> {
              without `..` and `:`",
         ));
     }
+    // The path is written in one way now, and so are these: nothing has to be taken apart.
+    let is_below = |path: &str, above: &str| {
+        path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     let shadows = SYSTEM.contains(&path)
-        || KERNEL.iter().any(|kernel| is_at_or_below(path, kernel))
-        || SERVICE_ACCOUNT.iter().any(|own| overlap(path, own));
+        || KERNEL.iter().any(|kernel| is_below(path, kernel))
+        || SERVICE_ACCOUNT.iter().any(|own| is_below(path, own) || is_below(own, path));
     if shadows {
         return Err(invalid("the mount would hide what the container needs", "path", path).hint(
             "leave the path out, or use one of the secret's own, as /var/run/secrets/<app>",
@@ -51,9 +58,57 @@ pub(super) fn check_apart<'a>(
     }
 }
 
-/// Whether both are the same path, however it is written.
-pub(super) fn is_same(one: &str, other: &str) -> bool {
-    parts(one) == parts(other)
+/// Mount paths of one container, each beside all others, and where in its list each is.
+#[derive(Default)]
+pub(super) struct MountPaths(BTreeMap<String, usize>);
+
+impl MountPaths {
+    /// Where in the list the mount at this path is, however the path is written.
+    pub(super) fn find(&self, normal: &str) -> Option<usize> {
+        self.0.get(normal).copied()
+    }
+
+    /// Adds the path, unless it is one of the others, or lies below or above one of them.
+    pub(super) fn add(&mut self, normal: String, at: usize) -> Result<()> {
+        // With the closing slash, what lies below a path begins with it, and sorts right after it.
+        let from = (Bound::Included(normal.as_str()), Bound::Unbounded);
+        let below = self.0.range::<str, _>(from).next().filter(|(o, _)| o.starts_with(&normal));
+        let above = || {
+            let mut above = normal.match_indices('/').map(|(at, _)| &normal[..=at]);
+            above.find_map(|above| self.0.get_key_value(above))
+        };
+        if let Some((other, _)) = below.or_else(above) {
+            let other = other.trim_end_matches('/');
+            return check_apart("mount path", normal.trim_end_matches('/'), [other]);
+        }
+        self.0.insert(normal, at);
+        Ok(())
+    }
+
+    /// Adds a path that is there already, whatever it overlaps: what others made is theirs.
+    pub(super) fn insert(&mut self, normal: String, at: usize) {
+        self.0.insert(normal, at);
+    }
+}
+
+/// `/a/b/`, however it was written.
+pub(super) fn normal(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len() + 2);
+    normal.push('/');
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                let parent = normal.trim_end_matches('/').rfind('/').unwrap_or_default();
+                normal.truncate(parent + 1);
+            }
+            part => {
+                normal.push_str(part);
+                normal.push('/');
+            }
+        }
+    }
+    normal
 }
 
 /// The system's directories; a path below one of them hides nothing else.
@@ -69,23 +124,8 @@ fn is_relative_path(path: &str) -> bool {
 }
 
 fn overlap(one: &str, other: &str) -> bool {
-    is_at_or_below(one, other) || is_at_or_below(other, one)
-}
-
-fn is_at_or_below(path: &str, above: &str) -> bool {
-    parts(path).starts_with(&parts(above))
-}
-
-fn parts(path: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts
+    let (one, other) = (normal(one), normal(other));
+    one.starts_with(&other) || other.starts_with(&one)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Secrets as environment variables and as mounts (REQ 004-79, 004-80).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::model::{
     EnvFromSource, EnvVar, EnvVarSource, KeyToPath, SecretEnvSource, SecretKeySelector,
-    SecretVolumeSource, Volume, VolumeMount,
+    SecretVolumeSource, Volume, VolumeMount, VolumeSource,
 };
 use super::naming::{DEFAULT_MODE, is_dns_subdomain, kubernetes_secret_name, volume_name};
 use super::paths::{check_apart, check_item_path, check_mount_path};
@@ -16,22 +16,22 @@ use crate::secrets::SecretRef;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnvInjection {
-    variables: Vec<Variable>,
-    whole: Vec<Whole>,
-    optional: bool,
+    pub(super) variables: Vec<Variable>,
+    pub(super) whole: Vec<Whole>,
+    pub(super) optional: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Variable {
-    name: String,
-    secret: SecretRef,
-    key: String,
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) secret: SecretRef,
+    pub(super) key: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Whole {
+pub(super) struct Whole {
     prefix: String,
-    secret: SecretRef,
+    pub(super) secret: SecretRef,
 }
 
 impl EnvInjection {
@@ -91,7 +91,8 @@ impl EnvInjection {
         &self,
         name_of: impl Fn(&SecretRef) -> Result<String>,
     ) -> Result<PodFragment> {
-        let mut env: Vec<EnvVar> = Vec::new();
+        let mut env: Vec<EnvVar> = Vec::with_capacity(self.variables.len());
+        let mut known = HashMap::with_capacity(self.variables.len());
         for Variable { name, secret, key } in &self.variables {
             check_variable("environment variable", name)?;
             check_key(key)?;
@@ -105,9 +106,9 @@ impl EnvInjection {
                     },
                 },
             };
-            match env.iter().find(|present| present.name == *name) {
+            match known.insert(name, env.len()) {
                 None => env.push(variable),
-                Some(present) if *present == variable => {}
+                Some(at) if env[at] == variable => drop(known.insert(name, at)),
                 Some(_) => return Err(taken("environment variable", name)),
             }
         }
@@ -137,12 +138,12 @@ impl EnvInjection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SecretMount {
-    secret: SecretRef,
-    env_prefix: Option<String>,
+    pub(super) secret: SecretRef,
+    pub(super) env_prefix: Option<String>,
     path: Option<String>,
     mode: Option<u32>,
-    items: Vec<KeyToPath>,
-    optional: bool,
+    pub(super) items: Vec<KeyToPath>,
+    pub(super) optional: bool,
 }
 
 impl SecretMount {
@@ -181,7 +182,20 @@ impl SecretMount {
     /// Only this key appears, as the file `path` below the mount; may be repeated.
     #[must_use]
     pub fn with_item(mut self, key: impl Into<String>, path: impl Into<String>) -> Self {
-        self.items.push(KeyToPath { key: key.into(), path: path.into() });
+        self.items.push(KeyToPath { key: key.into(), path: path.into(), mode: None });
+        self
+    }
+
+    /// Only this key appears, as the file `path` below the mount, of a mode of its own: 0440 or
+    /// 0400; may be repeated.
+    #[must_use]
+    pub fn with_item_of_mode(
+        mut self,
+        key: impl Into<String>,
+        path: impl Into<String>,
+        file_mode: u32,
+    ) -> Self {
+        self.items.push(KeyToPath { key: key.into(), path: path.into(), mode: Some(file_mode) });
         self
     }
 
@@ -237,14 +251,11 @@ impl SecretMount {
         let mount_path = self.path.clone().unwrap_or_else(default_path);
         check_mount_path(&mount_path)?;
         let mode = self.mode.unwrap_or(DEFAULT_MODE);
-        if !matches!(mode, 0o400 | 0o440) {
-            let mode = format!("{mode:04o}");
-            return Err(invalid("the files would be open to others", "mode", &mode)
-                .hint("use mode 0400 or 0440"));
-        }
+        check_mode(mode)?;
         for (i, item) in self.items.iter().enumerate() {
             check_key(&item.key)?;
             check_item_path(&item.path)?;
+            item.mode.map_or(Ok(()), check_mode)?;
             let others = self.items.iter().take(i).map(|other| other.path.as_str());
             check_apart("item path", &item.path, others)?;
         }
@@ -257,7 +268,7 @@ impl SecretMount {
         let name = volume_name(&secret);
         Ok(PodFragment {
             volume_mounts: vec![VolumeMount { name: name.clone(), mount_path, read_only: true }],
-            volumes: vec![Volume { name, secret }],
+            volumes: vec![Volume { name, source: VolumeSource::Secret(secret) }],
             ..PodFragment::default()
         })
     }
@@ -278,6 +289,14 @@ fn carrier(secret: &SecretRef, name_of: impl Fn(&SecretRef) -> Result<String>) -
     }
     Err(invalid("not the name of a Kubernetes Secret", "name", &name)
         .hint("use up to 253 of a-z 0-9 - . as RFC 1123 wants them"))
+}
+
+fn check_mode(mode: u32) -> Result<()> {
+    if matches!(mode, 0o400 | 0o440) {
+        return Ok(());
+    }
+    Err(invalid("the files would be open to others", "mode", &format!("{mode:04o}"))
+        .hint("use mode 0400 or 0440"))
 }
 
 /// The strictest rule of any supported server: a C identifier.

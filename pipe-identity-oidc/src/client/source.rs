@@ -177,7 +177,7 @@ impl CredentialSource {
             Joined::Flight(flight) => flight,
         };
         // The flight has a deadline of its own, but may belong to a runtime that stands still.
-        match timeout(inner.patience + SHORTEST_PAUSE, flight).await {
+        match timeout(inner.patience.saturating_add(SHORTEST_PAUSE), flight).await {
             Ok(held) => Ok(held?.hand_out()),
             Err(_) => Err(too_slow()),
         }

@@ -1,6 +1,7 @@
 //! What the settings amount to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipe_core::{Clock, Error, ErrorKind, Result};
 
@@ -13,14 +14,18 @@ use crate::introspection::Introspector;
 use crate::issue::TokenIssuer;
 use crate::jwt::{
     Algorithm, DEFAULT_ALGORITHMS, KeyHeaders, KeySet, Signer, SigningKey, TokenPolicy, TokenType,
-    TrustedIssuer, VerifyingKey,
+    TrustedIssuer, VerifyingKey, json,
 };
 use crate::keys::{KeySource, OwnKeys, Ring};
 use crate::mapping::Mapper;
 use crate::plugin::Inner;
-use crate::provider::{self, Provider, ProviderSettings};
+use crate::provider::{self, Provider, ProviderSettings, TTL_RANGE};
 use crate::trusted::Trusted;
 use crate::{ClaimMapping, ClaimPointer, ClientConfig, IntrospectionConfig, Preset};
+
+/// Nothing is remembered longer than keys are.
+const LONGEST_MEMORY: Duration = TTL_RANGE.1;
+const TOO_LONG: &str = "must be 24 hours at most";
 
 impl OidcConfig {
     /// Everything that can be checked without asking a provider, all faults at once.
@@ -29,6 +34,9 @@ impl OidcConfig {
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
         {
             faults.add("name", "must not be empty or have spaces in it");
+        }
+        if self.cache_ttl > LONGEST_MEMORY {
+            faults.add("cache_ttl", TOO_LONG);
         }
         let mut trusted = Vec::new();
         for (place, issuer) in self.issuers.iter().enumerate() {
@@ -62,9 +70,10 @@ impl OidcConfig {
     /// What cannot be said of one issuer alone.
     fn check_together(&self, faults: &mut Faults) {
         for (place, issuer) in self.issuers.iter().enumerate() {
-            let is_twice = self.issuers[..place].iter().any(|one| one.issuer == issuer.issuer);
-            let is_own = self.signing.as_ref().is_some_and(|own| own.issuer == issuer.issuer);
-            if is_twice || is_own {
+            let own = self.signing.iter().map(|own| own.issuer.clone());
+            let others = self.issuers[..place].iter().flat_map(IssuerConfig::spellings);
+            let taken: Vec<_> = own.chain(others).collect();
+            if issuer.spellings().any(|spelling| taken.contains(&spelling)) {
                 let at = format!("issuers[{place}].issuer");
                 faults.add(at, "is named twice; whose keys would count?");
             }
@@ -112,7 +121,12 @@ impl OidcConfig {
         let endpoints = faults.keep("client.token_endpoint", endpoints)?;
         let clock = self.clock.clone();
         // Learning the endpoint takes an exchange, and so does asking it.
-        Some(Credentials::new(client.clone(), Arc::new(endpoints), clock, 2 * patience))
+        Some(Credentials::new(
+            client.clone(),
+            Arc::new(endpoints),
+            clock,
+            patience.saturating_mul(2),
+        ))
     }
 }
 
@@ -122,6 +136,9 @@ impl IssuerConfig {
         let setting = |name: &str| format!("{at}.{name}");
         if let Some((name, fault)) = self.preset.faults(&self.issuer, !self.tenants.is_empty()) {
             faults.add(setting(name), fault);
+        }
+        if self.is_template() && !self.also_known_as.is_empty() {
+            faults.add(setting("also_known_as"), "is for an issuer without {tenantid}");
         }
         let policy = faults.keep(at, self.policy());
         let keys = faults.keep(setting("keys"), self.key_source());
@@ -140,6 +157,21 @@ impl IssuerConfig {
                 let name = name.replacen("client", "introspection", 1);
                 faults.add(setting(&name), fault);
             }
+            for (name, ttl) in [
+                ("introspection.active_ttl", introspection.active_ttl),
+                ("introspection.inactive_ttl", introspection.inactive_ttl),
+            ] {
+                if ttl > LONGEST_MEMORY {
+                    faults.add(setting(name), TOO_LONG);
+                }
+            }
+            let is_static = matches!(self.keys, Keys::File(_) | Keys::Inline(_));
+            if is_static && introspection.endpoint.is_none() {
+                faults.add(
+                    setting("introspection.endpoint"),
+                    "must be set where keys are given, because nothing is discovered then",
+                );
+            }
             if !matches!(&keys, Some(KeySource::Provider { .. }) | None) {
                 faults.add(setting("introspection"), "needs an issuer that can be asked");
             }
@@ -153,11 +185,18 @@ impl IssuerConfig {
             mapper,
             preset: self.preset,
             introspector,
+            resolves_roles: config.roles.is_some(),
         })
     }
 
     fn is_template(&self) -> bool {
         self.issuer.contains(TENANT_PLACE)
+    }
+
+    /// Everything that `iss` may say; one that is a template counts as it is written.
+    fn spellings(&self) -> impl Iterator<Item = String> {
+        let others = self.preset.spellings(&self.issuer).into_iter();
+        std::iter::once(self.issuer.clone()).chain(others).chain(self.also_known_as.iter().cloned())
     }
 
     fn policy(&self) -> Result<TokenPolicy> {
@@ -167,9 +206,7 @@ impl IssuerConfig {
                 TrustedIssuer::template(&self.issuer, tenants)
             }
             false => {
-                let spellings = self.preset.spellings(&self.issuer);
-                let spellings = spellings.into_iter().chain(self.also_known_as.iter().cloned());
-                spellings.fold(TrustedIssuer::exact(&self.issuer), TrustedIssuer::or)
+                self.spellings().skip(1).fold(TrustedIssuer::exact(&self.issuer), TrustedIssuer::or)
             }
         };
         let algorithms = match &self.algorithms {
@@ -263,6 +300,12 @@ impl SigningConfig {
         let issuer = TokenIssuer::new(&self.issuer, signer)?
             .with_max_lifetime(self.max_lifetime)?
             .with_clock(clock.clone());
+        if let Some(previous) = &self.previous_keys {
+            let jwks = json::parse_object(previous.as_bytes()).ok_or_else(|| {
+                Error::new(ErrorKind::ConfigInvalid, "`previous_keys` is no JSON object")
+            })?;
+            issuer.keep_published(&jwks.into())?;
+        }
         let audiences = self.audiences.iter();
         Ok(audiences.fold(issuer, |issuer, audience| issuer.with_default_audience(audience)))
     }
@@ -295,5 +338,6 @@ fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
         mapper: Mapper::new(mapping, Default::default())?,
         preset: Preset::Generic,
         introspector: None,
+        resolves_roles: false,
     })
 }

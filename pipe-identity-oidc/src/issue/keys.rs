@@ -100,6 +100,27 @@ impl Keys {
         })
     }
 
+    /// Publishes keys that signed before this process did, until tokens that end at `expiry` have.
+    pub(super) fn keep(&self, jwks: &Value, expiry: u64, unneeded: u64) -> Result<()> {
+        let keys = jwks.get("keys").and_then(Value::as_array).ok_or_else(|| {
+            fault("this is no key set").hint("pass what `jwks` returned before: {\"keys\": [...]}")
+        })?;
+        let kept: Result<Vec<_>> = keys.iter().map(|jwk| IssuedKey::of_jwk(jwk, expiry)).collect();
+        let kept = kept?;
+        self.replace(unneeded, |mut ring| {
+            if ring.current.key.algorithm.is_symmetric() {
+                return Err(fault("a public key cannot stand beside a secret")
+                    .hint("tokens that a secret signs are verified with that secret alone"));
+            }
+            for key in kept {
+                if ring.keys().all(|other| other.key_id != key.key_id) {
+                    ring.retired.push(Arc::new(key));
+                }
+            }
+            Ok(ring)
+        })
+    }
+
     pub(super) fn promote(&self, unneeded: u64) -> Result<()> {
         self.replace(unneeded, |mut ring| match ring.next.take() {
             Some(next) => Ok(ring.sign_with(next)),
@@ -236,6 +257,25 @@ impl IssuedKey {
         };
         let key_id = key_id.map(str::to_owned);
         Ok(Self { algorithm, key_id, material, last_expiry: AtomicU64::new(0) })
+    }
+
+    fn of_jwk(jwk: &Value, expiry: u64) -> Result<Self> {
+        let text = |member: &str| jwk.get(member).and_then(Value::as_str);
+        let algorithm = text("alg").and_then(Algorithm::from_name);
+        let key_id = text("kid").filter(|id| is_key_id(id));
+        let public = algorithm
+            .zip(key_id)
+            .and_then(|(algorithm, id)| Some((algorithm, id, published(algorithm, id, jwk)?)));
+        let (algorithm, id, jwk) = public.ok_or_else(|| {
+            fault("a key of the set is no public key with `alg` and `kid`")
+                .hint("pass what `jwks` returned before")
+        })?;
+        Ok(Self {
+            algorithm,
+            key_id: Some(id.to_owned()),
+            material: Material::Public(jwk),
+            last_expiry: AtomicU64::new(expiry),
+        })
     }
 
     fn note(&self, expiry: u64) {

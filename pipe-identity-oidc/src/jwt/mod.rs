@@ -43,3 +43,4 @@ pub use self::policy::{
 };
 pub use self::sign::{Signer, SigningKey};
 pub use self::token::{Jws, Jwt, Limits};
+pub(crate) use self::verify::numeric_date;

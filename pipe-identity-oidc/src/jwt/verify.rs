@@ -109,9 +109,6 @@ impl TokenPolicy {
         let expires_at = numeric_date(claims, "exp")?.ok_or(TokenFault::MissingClaim)?;
         let not_before = numeric_date(claims, "nbf")?;
         let issued_at = numeric_date(claims, "iat")?;
-        if issued_at.is_some_and(|issued_at| expires_at <= issued_at) {
-            return Err(TokenFault::Malformed);
-        }
         Ok(Times { expires_at, not_before, issued_at })
     }
 
@@ -128,6 +125,9 @@ impl TokenPolicy {
         if issued_at.is_some_and(|issued_at| latest < issued_at) {
             return Err(TokenFault::IssuedInFuture);
         }
+        if issued_at.is_some_and(|issued_at| expires_at <= issued_at) {
+            return Err(TokenFault::Malformed);
+        }
         if expires_at.saturating_sub(issued_at.unwrap_or(now)) > self.max_lifetime {
             return Err(TokenFault::LifetimeTooLong);
         }
@@ -136,7 +136,9 @@ impl TokenPolicy {
 
     fn check_type(&self, jwt: &Jwt<'_>) -> Result<(), TokenFault> {
         let is = |subtype: &str| jwt.typ().is_some_and(|typ| is_media_type(typ, subtype));
-        let untyped = || !jwt.jws().has_typ() || is("JWT");
+        // Only for `at+jwt` is the long form one that somebody uses (RFC 9068 2.1).
+        let is_plain = || jwt.typ().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT"));
+        let untyped = || !jwt.jws().has_typ() || is_plain();
         let fits = match &self.token_type {
             TokenType::Strict => is(ACCESS_TOKEN),
             TokenType::Lenient => {
@@ -207,7 +209,7 @@ fn check_audience_form(claims: &Members) -> Result<(), TokenFault> {
 }
 
 /// Seconds since 1970, without their fraction (RFC 7519 2).
-fn numeric_date(claims: &Members, name: &str) -> Result<Option<u64>, TokenFault> {
+pub(crate) fn numeric_date(claims: &Members, name: &str) -> Result<Option<u64>, TokenFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     if let Some(seconds) = value.as_u64() {
         return Ok(Some(seconds));

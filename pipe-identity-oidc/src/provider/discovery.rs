@@ -56,11 +56,20 @@ impl Metadata {
     /// Reads a document that has to be this issuer's.
     fn parse(document: &[u8], issuer: &str) -> Result<Self> {
         // The library's error is dropped: it quotes values.
-        let metadata: Self = serde_json::from_slice(document).map_err(|_| {
+        let mut metadata: Self = serde_json::from_slice(document).map_err(|_| {
             fault("the discovery document is not valid: it is no JSON, or a member that we read is there twice or has the wrong type")
         })?;
         if metadata.issuer != issuer {
             return Err(other_issuer(issuer, &metadata.issuer));
+        }
+        // Nothing is sent to these from here, and clusters of EKS say that theirs is
+        // `urn:kubernetes:programmatic_authorization`: no reason to do without their keys.
+        for url in [
+            &mut metadata.authorization_endpoint,
+            &mut metadata.end_session_endpoint,
+            &mut metadata.userinfo_endpoint,
+        ] {
+            url.take_if(|url| Location::parse(url).is_err());
         }
         for (member, url) in metadata.urls() {
             if let Some(Err(why)) = url.as_deref().map(Location::parse) {
@@ -73,15 +82,10 @@ impl Metadata {
     }
 
     fn urls(&self) -> impl Iterator<Item = (&'static str, &Option<String>)> {
-        [
-            ("jwks_uri", &self.jwks_uri),
-            ("authorization_endpoint", &self.authorization_endpoint),
-            ("end_session_endpoint", &self.end_session_endpoint),
-            ("userinfo_endpoint", &self.userinfo_endpoint),
-        ]
-        .into_iter()
-        .chain(self.endpoints.urls())
-        .chain(self.mtls_endpoint_aliases.urls())
+        [("jwks_uri", &self.jwks_uri)]
+            .into_iter()
+            .chain(self.endpoints.urls())
+            .chain(self.mtls_endpoint_aliases.urls())
     }
 }
 
@@ -199,9 +203,9 @@ async fn fetch_from(urls: &[Location], fetch: &dyn Fetch, issuer: &str) -> Resul
     Err(match missing {
         Some(response) => response
             .error("the provider has no discovery document where `issuer` says")
-            .hint("check `issuer`, or set `discovery_url` or `jwks_uri`"),
+            .hint("check `issuer`, or set `keys.discovery` or `keys.jwks_uri`"),
         None => Error::new(ErrorKind::ConfigInvalid, "there is no discovery for this issuer")
-            .hint("set `discovery_url`"),
+            .hint("set `keys.discovery`"),
     })
 }
 
@@ -224,7 +228,7 @@ fn other_issuer(configured: &str, seen: &str) -> Error {
 
 fn fault(message: &'static str) -> Error {
     Error::new(ErrorKind::Unexpected, message)
-        .hint("check `issuer` and `discovery_url`, and the provider's discovery document")
+        .hint("check `issuer` and `keys.discovery`, and the provider's discovery document")
 }
 
 #[cfg(test)]

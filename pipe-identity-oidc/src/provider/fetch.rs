@@ -81,7 +81,7 @@ impl Fetch for HttpFetch {
 pub(super) fn object(response: HttpResponse, what: &'static str) -> Result<Zeroizing<Vec<u8>>> {
     let refused = |why: &'static str| {
         Error::new(ErrorKind::Unexpected, format!("{what} {why}")).hint(
-            "check `issuer`, `discovery_url` and `jwks_uri`, and what stands before the provider",
+            "check `issuer`, `keys.discovery` and `keys.jwks_uri`, and what stands before the provider",
         )
     };
     if response.status != 200 {

@@ -30,11 +30,11 @@ use self::source::{At, KeyFile, Load, Loaded, Remote};
 pub(crate) use self::discovery::{EndpointUrls, Metadata};
 pub(crate) use self::endpoint::Endpoint;
 pub(crate) use self::ring::KeyRing;
-pub(crate) use self::settings::{KeySource, ProviderSettings};
+pub(crate) use self::settings::{KeySource, ProviderSettings, TTL_RANGE};
 pub use self::status::{KeyState, ProviderCounters, ProviderStatus};
 
 const MISSPELLED: &str =
-    "`discovery_url` ends in openid_configuration; openid-configuration is used";
+    "`keys.discovery` ends in openid_configuration; openid-configuration is used";
 
 /// One issuer. Clones share what is known of it; what is under way ends with the last one.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ impl Provider {
         let keys = match (&settings.keys, &discovery) {
             (KeySource::Inline(document), _) => {
                 let keys = keys(look, None);
-                keys.begin(document, None).map_err(|error| unusable(&error, "jwks"))?;
+                keys.begin(document, None).map_err(|error| unusable(&error, "keys.inline"))?;
                 keys
             }
             (KeySource::File(path), _) => {
@@ -101,7 +101,7 @@ impl Provider {
                 let loaded = file.read(None)?;
                 let keys = keys(look, Some(Arc::new(file)));
                 if let Loaded::Document { body, version, .. } = loaded {
-                    keys.begin(&body, version).map_err(|error| unusable(&error, "jwks_file"))?;
+                    keys.begin(&body, version).map_err(|error| unusable(&error, "keys.file"))?;
                 }
                 keys
             }
@@ -239,7 +239,7 @@ fn unusable(error: &Error, setting: &'static str) -> Error {
 
 fn without_network() -> Error {
     Error::new(ErrorKind::ConfigInvalid, "this issuer has a static key set, and is never asked")
-        .hint("take keys from discovery or `jwks_uri`, or set the endpoint itself")
+        .hint("take keys from discovery or `keys.jwks_uri`, or set the endpoint itself")
 }
 
 #[cfg(test)]

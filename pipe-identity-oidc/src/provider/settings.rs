@@ -99,13 +99,13 @@ impl ProviderSettings {
         let mut faults = Vec::new();
         let range = TTL_RANGE.0..=TTL_RANGE.1;
         if !range.contains(&self.ttl) {
-            faults.push(("ttl", "must be between one minute and 24 hours"));
+            faults.push(("key_times.ttl", "must be between one minute and 24 hours"));
         }
         if self.stale_bound > TTL_RANGE.1 {
-            faults.push(("stale_bound", "must be 24 hours at most"));
+            faults.push(("key_times.stale", "must be 24 hours at most"));
         }
         if self.min_refresh.is_zero() || self.min_refresh > LONGEST_REST {
-            faults.push(("min_refresh", "must be more than zero and one hour at most"));
+            faults.push(("key_times.min_refresh", "must be more than zero and one hour at most"));
         }
         let (first, longest) = self.backoff;
         if first.is_zero() || longest < first || longest > LONGEST_REST {
@@ -130,12 +130,12 @@ impl ProviderSettings {
                     }
                     None => url.clone(),
                 };
-                discovery.extend(keep(&mut faults, "discovery_url", Location::parse(&url)));
+                discovery.extend(keep(&mut faults, "keys.discovery", Location::parse(&url)));
             }
             None if self.issuer.contains('{') => {
                 if matches!(self.keys, KeySource::Discovery) {
                     let fault = "is required, because `issuer` is a template";
-                    faults.push(("discovery_url", fault));
+                    faults.push(("keys.discovery", fault));
                 }
             }
             None if issuer.is_some() => {
@@ -145,7 +145,7 @@ impl ProviderSettings {
             None => {}
         }
         let jwks_uri = match &self.keys {
-            KeySource::JwksUri(uri) => keep(&mut faults, "jwks_uri", Location::parse(uri)),
+            KeySource::JwksUri(uri) => keep(&mut faults, "keys.jwks_uri", Location::parse(uri)),
             _ => None,
         };
         let mut hosts = Vec::new();
@@ -300,11 +300,11 @@ mod tests {
         let error = settings.check().unwrap_err();
         for setting in [
             "issuer",
-            "jwks_uri",
-            "discovery_url",
-            "ttl",
-            "stale_bound",
-            "min_refresh",
+            "keys.jwks_uri",
+            "keys.discovery",
+            "key_times.ttl",
+            "key_times.stale",
+            "key_times.min_refresh",
             "backoff",
             "max_document",
             "allowed_hosts",
@@ -317,7 +317,7 @@ mod tests {
     fn a_template_needs_a_discovery_url() {
         let issuer = "https://login.example/{tenantid}/v2.0";
         let mut settings = ProviderSettings::new(issuer, KeySource::Discovery);
-        assert!(settings.check().unwrap_err().context("discovery_url").is_some());
+        assert!(settings.check().unwrap_err().context("keys.discovery").is_some());
         settings.discovery_url =
             Some("https://login.example/common/v2.0/.well-known/openid-configuration".to_owned());
         assert!(settings.check().is_ok());

@@ -53,7 +53,7 @@ impl Remote {
         discovery.metadata().await?.jwks_uri.clone().ok_or_else(|| {
             discovery.doubt();
             Error::new(ErrorKind::Unexpected, "the discovery document has no `jwks_uri`")
-                .hint("set `jwks_uri`, or check that `issuer` is an OpenID provider")
+                .hint("set `keys.jwks_uri`, or check that `issuer` is an OpenID provider")
         })
     }
 }
@@ -115,9 +115,9 @@ impl Load for KeyFile {
 fn read(path: &Path, limit: usize, have: Option<&Version>) -> Result<Loaded> {
     let fault = |why: String| {
         Error::new(ErrorKind::ConfigInvalid, "the file of the key set is not usable")
-            .with("jwks_file", path.display())
+            .with("keys.file", path.display())
             .with("fault", why)
-            .hint("set `jwks_file` to a readable file with a JSON Web Key Set")
+            .hint("set `keys.file` to a readable file with a JSON Web Key Set")
     };
     let failed = |error: std::io::Error| fault(error.kind().to_string());
     // Before it is opened: opening a pipe would wait for somebody to write to it.

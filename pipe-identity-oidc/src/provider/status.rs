@@ -87,7 +87,7 @@ impl ProviderStatus {
             (None, Some(corrected)) => {
                 reason += ", ";
                 reason += corrected;
-                "correct `discovery_url`".to_owned()
+                "correct `keys.discovery`".to_owned()
             }
             (None, None) if *state == KeyState::Fresh => return Health::healthy(),
             (None, None) => "keys are fetched with the next token".to_owned(),

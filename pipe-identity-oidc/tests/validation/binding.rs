@@ -75,6 +75,9 @@ async fn a_proof_is_good_once_for_its_token_and_request() {
     ] {
         assert_eq!(fault(present(&plugin, &token, bad).await), TokenFault::NotBound, "{what}");
     }
+    // A time may have a fraction (RFC 7519 2).
+    let fraction = issuer.clock().seconds() as f64 + 0.5;
+    present(&plugin, &token, build().claim("iat", fraction).sign()).await.unwrap();
     // The query plays no part, and neither does the way a URL is spelled.
     for htu in ["https://api.example/orders?page=2", "HTTPS://API.example:443/orders#top"] {
         present(&plugin, &token, build().claim("htu", htu).sign()).await.unwrap();

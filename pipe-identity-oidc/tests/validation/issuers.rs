@@ -2,10 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pipe_core::identity::{ContextRequest, RoleResolver, TenantId};
+use pipe_core::identity::{ContextRequest, PrincipalKind, RoleResolver, TenantId};
 use pipe_core::{Error, Plugin as _, SecretSource};
 use pipe_identity_oidc::jwt::{Algorithm, SigningKey};
-use pipe_identity_oidc::{Keys, Preset, SigningConfig};
+use pipe_identity_oidc::{
+    ClientAuthentication, IntrospectionConfig, KeyTimes, Keys, Preset, SigningConfig,
+};
+use serde_json::json;
 
 use super::*;
 
@@ -133,6 +136,27 @@ async fn both_spellings_of_google_are_one_issuer() {
     assert_eq!(fault(validate(&plugin, elsewhere).await), TokenFault::TenantMismatch);
 }
 
+/// Okta's default for `sub` is the name that somebody logs in with, and the client for itself.
+#[tokio::test]
+async fn people_have_another_id_than_clients_at_okta() {
+    let issuer = TestIssuer::start().await;
+    let trusted = IssuerConfig::new("https://x.okta.com/oauth2/default")
+        .with_preset(Preset::Okta)
+        .with_keys(Keys::Inline(issuer.jwks().to_string()));
+    let plugin = Oidc::new(config(&issuer, trusted)).unwrap();
+    let token = |sub: &str| {
+        let token = issuer.token().claim("iss", "https://x.okta.com/oauth2/default");
+        token.claim("sub", sub).claim("cid", "0oa1").without("client_id").without_header("typ")
+    };
+    let person = token("alice@example.com").claim("uid", "00u1").sign();
+    let person = validate(&plugin, person).await.unwrap().principal;
+    assert_eq!((person.kind, person.id.as_str()), (PrincipalKind::User, "00u1"));
+    let client = validate(&plugin, token("0oa1").sign()).await.unwrap().principal;
+    assert_eq!((client.kind, client.id.as_str()), (PrincipalKind::Service, "0oa1"));
+    let odd = token("0oa1").claim("uid", json!(null)).sign();
+    assert_eq!(fault(validate(&plugin, odd).await), TokenFault::Malformed);
+}
+
 #[derive(Debug)]
 struct Directory(Result<&'static str>);
 
@@ -157,6 +181,85 @@ async fn roles_that_are_resolved_take_the_place_of_those_in_the_token() {
     let down = Error::new(ErrorKind::Unavailable, "the directory is down");
     let error = validate(&with(Directory(Err(down))), &token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[track_caller]
+fn config_fault(config: OidcConfig) -> String {
+    let error = Oidc::new(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    error.message().to_owned()
+}
+
+#[test]
+fn no_two_issuers_have_a_name_in_common() {
+    let one = || IssuerConfig::new("https://a.example").or_issuer("https://a2.example");
+    for other in ["https://a.example", "https://a2.example"] {
+        for other in
+            [IssuerConfig::new(other), IssuerConfig::new("https://b.example").or_issuer(other)]
+        {
+            let text = config_fault(OidcConfig::new().with_issuer(one()).with_issuer(other));
+            assert!(text.contains("issuers[1].issuer"), "{text}");
+        }
+        let signer = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let signing = SigningConfig::with_signer(other, signer);
+        let text = config_fault(OidcConfig::new().with_issuer(one()).with_signing(signing));
+        assert!(text.contains("issuers[0].issuer"), "{text}");
+    }
+    let google = || IssuerConfig::new("https://accounts.google.com");
+    let workspace = google().with_preset(Preset::GoogleWorkspace);
+    let workspace = workspace.with_tenant(TenantId::new("corp.example").unwrap());
+    let bare = IssuerConfig::new("accounts.google.com").with_keys(Keys::Inline("{}".to_owned()));
+    let text = config_fault(OidcConfig::new().with_issuer(workspace).with_issuer(bare));
+    assert!(text.contains("issuers[1].issuer"), "{text}");
+}
+
+#[test]
+fn a_template_has_no_other_spelling() {
+    let issuer = IssuerConfig::new("https://login.microsoftonline.com/{tenantid}/v2.0")
+        .with_preset(Preset::EntraId)
+        .with_tenant(TenantId::new("1a").unwrap())
+        .or_issuer("https://sts.windows.net/1a/");
+    let text = config_fault(OidcConfig::new().with_issuer(issuer));
+    assert!(text.contains("issuers[0].also_known_as"), "{text}");
+}
+
+/// A time that no clock can count to would be a panic with the first token.
+#[test]
+fn nothing_is_remembered_for_ever() {
+    let secret = SecretSource::Value("secret".into());
+    let authentication = ClientAuthentication::client_secret_basic(secret);
+    let ever = std::time::Duration::MAX;
+    let introspection = IntrospectionConfig::new("us", authentication)
+        .with_active_ttl(ever)
+        .with_inactive_ttl(ever);
+    let issuer = IssuerConfig::new("https://idp.example").with_introspection(introspection);
+    let text = config_fault(OidcConfig::new().with_issuer(issuer).with_cache_ttl(ever));
+    for setting in ["`cache_ttl`", "introspection.active_ttl", "introspection.inactive_ttl"] {
+        assert!(text.contains(setting), "{setting}: {text}");
+    }
+}
+
+/// What is to be changed is called as it is called in the settings.
+#[test]
+fn the_settings_of_keys_are_named_as_they_are_set() {
+    let times = KeyTimes::new()
+        .with_ttl(std::time::Duration::ZERO)
+        .with_min_refresh(std::time::Duration::ZERO)
+        .with_stale(std::time::Duration::MAX);
+    let issuer = |keys| IssuerConfig::new("https://idp.example").with_keys(keys);
+    let (bad, none) = (|| "http://idp.example/x".to_owned(), || "{}".to_owned());
+    for (issuer, setting) in [
+        (issuer(Keys::default()).with_key_times(times.clone()), "key_times.ttl"),
+        (issuer(Keys::default()).with_key_times(times.clone()), "key_times.min_refresh"),
+        (issuer(Keys::default()).with_key_times(times), "key_times.stale"),
+        (issuer(Keys::Discovery(Some(bad()))), "keys.discovery"),
+        (issuer(Keys::JwksUri(bad())), "keys.jwks_uri"),
+        (issuer(Keys::Inline(none())), "keys.inline"),
+        (issuer(Keys::File("/nowhere".into())), "keys.file"),
+    ] {
+        let text = config_fault(OidcConfig::new().with_issuer(issuer));
+        assert!(text.contains(setting), "{setting}: {text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use pipe_core::SecretSource;
-use pipe_identity_oidc::{ClientAuthentication, IntrospectedTokens, IntrospectionConfig};
+use pipe_identity_oidc::{ClientAuthentication, IntrospectedTokens, IntrospectionConfig, Keys};
 use pipe_testkit::issuer::{Fault, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET};
 use serde_json::json;
 
@@ -162,6 +162,52 @@ async fn a_jwt_about_which_the_issuer_does_not_answer_is_verified_here() {
     let forged = issuer.token().signature([0; 64]).sign();
     assert_eq!(fault(validate(&plugin, forged).await), TokenFault::BadSignature);
     assert_eq!(issuer.hits("/token/introspection"), 1);
+}
+
+/// RFC 7662 2.2: no member but `active` is required, and the token has said the rest itself.
+#[tokio::test]
+async fn of_a_jwt_that_was_verified_only_whether_it_is_active_is_asked() {
+    let issuer = TestIssuer::start().await;
+    let all = || introspection(RESOURCE_SERVER_SECRET).with_tokens(IntrospectedTokens::All);
+    let plugin = asking(&issuer, all());
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":true}"#.to_owned()));
+    let context = validate(&plugin, issuer.token().sign()).await.unwrap();
+    assert_eq!(context.roles, [role("data_reader")].into());
+    issuer.fail("/token/introspection", Fault::Json(r#"{"active":false}"#.to_owned()));
+    let revoked = issuer.token().claim("jti", "revoked").sign();
+    assert_eq!(fault(validate(&plugin, revoked).await), TokenFault::Inactive);
+}
+
+/// D8: a refresh token is active as well.
+#[tokio::test]
+async fn what_the_issuer_calls_another_kind_of_token_is_refused() {
+    let issuer = TestIssuer::start().await;
+    let plugin = asking(&issuer, introspection(RESOURCE_SERVER_SECRET));
+    for (member, kind) in
+        [("token_use", "refresh_token"), ("token_type", "Refresh"), ("token_use", "id_token")]
+    {
+        let token = issuer.opaque_token(json!({ member: kind }));
+        assert_eq!(fault(validate(&plugin, token).await), TokenFault::WrongType, "{kind}");
+    }
+    for (member, kind) in [("token_use", "access_token"), ("token_type", "bearer")] {
+        let token = issuer.opaque_token(json!({ member: kind }));
+        assert!(validate(&plugin, token).await.is_ok(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn beside_keys_that_are_given_the_endpoint_has_to_be_given_too() {
+    let issuer = TestIssuer::start().await;
+    let with = |introspection| {
+        let trusted = trusting(&issuer).with_keys(Keys::Inline(issuer.jwks().to_string()));
+        Oidc::new(config(&issuer, trusted.with_introspection(introspection)))
+    };
+    let error = with(introspection(RESOURCE_SERVER_SECRET)).unwrap_err();
+    assert!(error.message().contains("issuers[0].introspection.endpoint"), "{error}");
+    let endpoint = format!("{}/token/introspection", issuer.url());
+    let plugin = with(introspection(RESOURCE_SERVER_SECRET).with_endpoint(endpoint)).unwrap();
+    assert!(validate(&plugin, issuer.opaque_token(json!({}))).await.is_ok());
+    assert_eq!(issuer.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Keys that sign, and what their public halves look like.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,9 +9,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
-    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
-    RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
+    KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_SHA256, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -66,18 +67,23 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// A key under this name. RSA keys are slow to make: a process has eight of them, which take turns;
-    /// other keys are new ones.
+    /// A key under this name. RSA and P-384 keys are slow to make: a process has eight of each, which take
+    /// turns; other keys are new ones.
     ///
     /// # Panics
     /// When the system has no random numbers.
     #[must_use]
     pub fn generate(algorithm: SigningAlgorithm, kid: impl Into<String>) -> Self {
-        let ecdsa = |curve| Arc::new(EcdsaKeyPair::generate(curve).expect("a new key"));
         let pair = match algorithm {
-            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => Pair::Rsa(rsa_key()),
-            SigningAlgorithm::Es256 => Pair::Ecdsa(ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)),
-            SigningAlgorithm::Es384 => Pair::Ecdsa(ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)),
+            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => Pair::Rsa(
+                RSA_KEYS.next(|| RsaKeyPair::generate(KeySize::Rsa2048).expect("a new key")),
+            ),
+            SigningAlgorithm::Es256 => {
+                Pair::Ecdsa(Arc::new(ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)))
+            }
+            SigningAlgorithm::Es384 => {
+                Pair::Ecdsa(P384_KEYS.next(|| ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)))
+            }
             SigningAlgorithm::EdDsa => {
                 Pair::Ed25519(Arc::new(Ed25519KeyPair::generate().expect("a new key")))
             }
@@ -137,8 +143,11 @@ impl SigningKey {
     /// The thumbprint of the public half (RFC 7638), as in `cnf.jkt`.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        // A `serde_json` map is sorted, as the RFC demands.
-        b64(&Sha256::digest(self.bare_jwk().to_string()))
+        // Sorted by name, as the RFC demands: a `serde_json` map may be or not.
+        let jwk = self.bare_jwk();
+        let members = jwk.as_object().into_iter().flatten();
+        let sorted: BTreeMap<_, _> = members.collect();
+        b64(&Sha256::digest(serde_json::to_string(&sorted).unwrap_or_default()))
     }
 
     /// The public half as SubjectPublicKeyInfo in DER.
@@ -225,20 +234,29 @@ impl SigningKey {
 }
 
 const MODULUS: usize = 256;
-const RSA_KEYS: usize = 8;
 
-/// The keys that take turns, and how often one was taken.
-static POOL: Mutex<(Vec<Arc<RsaKeyPair>>, usize)> = Mutex::new((Vec::new(), 0));
+static RSA_KEYS: Pool<RsaKeyPair> = Pool(Mutex::new((Vec::new(), 0)));
+static P384_KEYS: Pool<EcdsaKeyPair> = Pool(Mutex::new((Vec::new(), 0)));
 
-fn rsa_key() -> Arc<RsaKeyPair> {
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if pool.0.len() < RSA_KEYS {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a new key");
-        pool.0.push(Arc::new(pair));
+/// Keys that take turns, and how often one was taken.
+struct Pool<K>(Mutex<(Vec<Arc<K>>, usize)>);
+
+impl<K> Pool<K> {
+    const SIZE: usize = 8;
+
+    fn next(&self, make: impl FnOnce() -> K) -> Arc<K> {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (keys, taken) = &mut *pool;
+        if keys.len() < Self::SIZE {
+            keys.push(Arc::new(make()));
+        }
+        *taken += 1;
+        Arc::clone(&keys[(*taken - 1) % keys.len()])
     }
-    pool.1 += 1;
-    let turn = (pool.1 - 1) % pool.0.len().min(RSA_KEYS);
-    Arc::clone(&pool.0[turn])
+}
+
+fn ecdsa(curve: &'static EcdsaSigningAlgorithm) -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(curve).expect("a new key")
 }
 
 fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {

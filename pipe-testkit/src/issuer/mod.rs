@@ -213,6 +213,11 @@ impl TestIssuer {
         self.provider.lock().registered.push((client.to_owned(), key.clone()));
     }
 
+    /// As a `resource`, this gives JWTs too.
+    pub fn offer(&self, resource: &str) {
+        self.provider.lock().resources.insert(resource.to_owned());
+    }
+
     /// From now on, requests for this path meet the fault; `*` stands for all paths without one of
     /// their own.
     pub fn fail(&self, path: &str, fault: Fault) {

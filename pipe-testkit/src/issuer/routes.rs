@@ -99,7 +99,9 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     let granted: Vec<_> = wanted.filter(|scope| SCOPES.contains(scope)).collect();
     let scope = granted.join(" ");
     let token = match field("resource").or_else(|| field("audience")) {
-        Some(AUDIENCE) => jwt(state, now, client, subject, &scope),
+        Some(resource) if resource == AUDIENCE || state.resources.contains(resource) => {
+            jwt(state, now, resource, client, subject, &scope)
+        }
         Some(OPAQUE_AUDIENCE) => opaque(state, now, OPAQUE_AUDIENCE, client, subject, &scope),
         None => opaque(state, now, "", client, subject, &scope),
         Some(_) => {
@@ -135,11 +137,18 @@ fn subject(state: &State, now: u64, token: &str) -> Option<Value> {
     (is_ours && claims.get("exp")?.as_u64()? > now).then(|| claims.get("sub").cloned())?
 }
 
-fn jwt(state: &State, now: u64, client: &str, subject: Option<Value>, scope: &str) -> String {
+fn jwt(
+    state: &State,
+    now: u64,
+    audience: &str,
+    client: &str,
+    subject: Option<Value>,
+    scope: &str,
+) -> String {
     let mut claims = Map::from_iter([
         ("iss".to_owned(), state.url.as_str().into()),
         ("sub".to_owned(), subject.unwrap_or_else(|| client.into())),
-        ("aud".to_owned(), AUDIENCE.into()),
+        ("aud".to_owned(), audience.into()),
         ("iat".to_owned(), now.into()),
         ("exp".to_owned(), (now + LIFETIME.as_secs()).into()),
         ("jti".to_owned(), random().into()),

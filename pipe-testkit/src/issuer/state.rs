@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) registered: Vec<(String, SigningKey)>,
     /// The assertions that were used.
     pub(super) used: BTreeSet<String>,
+    /// Further resources for which JWTs are given.
+    pub(super) resources: BTreeSet<String>,
     generation: u32,
 }
 
@@ -52,6 +54,7 @@ impl Provider {
             opaque: BTreeMap::new(),
             registered: Vec::new(),
             used: BTreeSet::new(),
+            resources: BTreeSet::new(),
             generation: 0,
         };
         state.keys = state.new_keys();

@@ -121,6 +121,9 @@ impl IdentityPlugin for Defective {
             "a_lifetime_of_nothing_is_refused" if request.lifetime.is_zero() => {
                 request.clone().with_lifetime(Duration::from_secs(3600))
             }
+            "i2_a_lifetime_past_all_bounds_is_refused" if request.lifetime.as_secs() > 1 << 32 => {
+                request.clone().with_lifetime(Duration::from_secs(3600))
+            }
             "a_lifetime_of_two_hours_is_kept_or_refused" if request.lifetime.as_secs() == 7200 => {
                 request.clone().with_lifetime(Duration::from_secs(3600))
             }
@@ -142,6 +145,22 @@ impl IdentityPlugin for Defective {
                 let id = seen.first().map_or(jwt.id.clone(), |first| first.id.clone());
                 seen.push(jwt.clone());
                 SignedJwt::new(jwt.token, id, jwt.expires_at)
+            }
+            "i3_tokens_signed_at_once_have_ids_of_their_own" => {
+                // A counter that goes round.
+                let mut seen = self.seen.lock().expect("lock");
+                seen.push(jwt.clone());
+                let id = seen[seen.len() % 10].id.clone();
+                if seen.len() < 11 { jwt } else { SignedJwt::new(jwt.token, id, jwt.expires_at) }
+            }
+            "i4_the_header_names_the_key_and_does_not_hold_it"
+                if request.claims().contains_key("i4") =>
+            {
+                let text = jwt.token.expose_str().expect("text");
+                let (_, rest) = text.split_once('.').expect("three segments");
+                let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","k":"c2VjcmV0"}"#);
+                let token = BearerToken::new(format!("{header}.{rest}"));
+                SignedJwt::new(token, jwt.id, jwt.expires_at)
             }
             "a_signed_token_is_a_jwt_or_unsupported" => {
                 self.seen.lock().expect("lock").push(jwt.clone());
@@ -240,6 +259,20 @@ impl IdentityPlugin for Defective {
                 context.expires_at += Duration::from_secs(1);
                 context
             }),
+            ("i1_a_custom_claim_never_becomes_a_registered_one", None)
+                if decoded.contains("\"Sub\"") =>
+            {
+                checked.map(|mut context| {
+                    context.principal.id = PrincipalId::new("admin").expect("legal");
+                    context
+                })
+            }
+            ("i6_a_token_grants_what_was_asked_for_and_nothing_else", None)
+                if decoded.contains("\"groups\"") =>
+            {
+                let role = pipe_core::identity::Role::new("admin").expect("legal");
+                checked.map(|context| context.with_roles([role]))
+            }
             ("the_context_tells_who_is_calling", None) => {
                 checked.map(|context| context.with_namespaces([]))
             }

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::pod::{EnvInjection, SecretMount};
-use crate::secrets::SecretRef;
+use crate::pod::{EnvInjection, PodSecurity, Probes, SecretMount};
+use crate::secrets::{SecretRef, SecretVersion};
 
 fn fragment() -> PodFragment {
     let secret = SecretRef::new("db-creds").unwrap();
@@ -159,4 +159,78 @@ fn one_secret_is_mounted_twice_when_each_mount_shows_something_else() {
     let volumes = manifest["spec"]["volumes"].as_array().unwrap();
     assert_eq!(volumes.len(), 2);
     assert_ne!(volumes[0]["name"], volumes[1]["name"]);
+}
+
+#[test]
+fn a_probe_that_asks_in_another_way_is_a_conflict() {
+    let probes = |probe| Probes::new().with_liveness(probe).fragment().unwrap();
+    for present in [
+        json!({"tcpSocket": {"port": 80}}),
+        json!({"httpGet": {"path": "/other", "port": 80}}),
+        json!({"periodSeconds": 7}),
+    ] {
+        let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
+        manifest["spec"]["containers"][0]["livenessProbe"] = present;
+        let error = probes(Probe::http("/", 80)).apply_to(&mut manifest, "bot").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+    let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
+    probes(Probe::command(["a", "b"])).apply_to(&mut manifest, "bot").unwrap();
+    manifest["spec"]["containers"][0]["livenessProbe"]["successThreshold"] = json!(1);
+    let filled_in = manifest.clone();
+    probes(Probe::command(["a", "b"])).apply_to(&mut manifest, "bot").unwrap();
+    assert_eq!(manifest, filled_in);
+    let error = probes(Probe::command(["b", "c"])).apply_to(&mut manifest, "bot").unwrap_err();
+    assert_eq!(error.context("field"), Some("livenessProbe.exec.command"));
+}
+
+#[test]
+fn a_security_context_is_completed_and_not_overruled() {
+    let restricted = PodSecurity::restricted().fragment().unwrap();
+    let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
+    manifest["spec"]["containers"][0]["securityContext"] =
+        json!({"procMount": "Default", "capabilities": {"drop": ["NET_RAW"]}});
+    restricted.apply_to(&mut manifest, "bot").unwrap();
+    let context = &manifest["spec"]["containers"][0]["securityContext"];
+    assert_eq!(context["capabilities"]["drop"], json!(["NET_RAW", "ALL"]));
+    assert_eq!(
+        (&context["procMount"], &context["runAsNonRoot"]),
+        (&json!("Default"), &json!(true))
+    );
+    manifest["spec"]["securityContext"]["runAsUser"] = json!(0);
+    let error = restricted.apply_to(&mut manifest, "bot").unwrap_err();
+    assert_eq!(error.context("field"), Some("securityContext.runAsUser"));
+}
+
+#[test]
+fn every_container_gets_what_is_for_all() {
+    let mut manifest = json!({"kind": "Pod", "spec": pod_spec()});
+    PodSecurity::restricted().fragment().unwrap().apply_to_all(&mut manifest).unwrap();
+    for list in ["containers", "initContainers"] {
+        assert!(manifest["spec"][list][0]["securityContext"].is_object(), "{list}");
+    }
+    let mut empty = json!({"kind": "Pod", "spec": {"containers": []}});
+    assert!(fragment().apply_to_all(&mut empty).is_err());
+}
+
+#[test]
+fn a_checksum_replaces_the_one_that_is_there_and_no_other_annotation() {
+    let secret = SecretRef::new("db-creds").unwrap();
+    let of = |version| SecretChecksum::new().with(&secret, SecretVersion::new(version)).fragment();
+    let mut manifest = json!({"kind": "Deployment", "spec": {"template": {
+        "metadata": {"annotations": {"a": "b"}}, "spec": pod_spec(),
+    }}});
+    of(1).apply_to(&mut manifest, "bot").unwrap();
+    let first = manifest.clone();
+    of(2).apply_to(&mut manifest, "bot").unwrap();
+    assert_ne!(manifest, first);
+    of(1).apply_to(&mut manifest, "bot").unwrap();
+    assert_eq!(manifest, first);
+    assert_eq!(manifest["spec"]["template"]["metadata"]["annotations"]["a"], "b");
+    let other = PodFragment {
+        annotations: [("a".to_owned(), "c".to_owned())].into(),
+        ..PodFragment::default()
+    };
+    let error = other.apply_to(&mut manifest, "bot").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
 }

@@ -128,7 +128,7 @@ fn a_plugin_can_name_kubernetes_secrets_in_its_own_way() {
     let fragment = injection.fragment_with(name_of).unwrap();
     assert_eq!(fragment.env[0].value_from.secret_key_ref.name, "bao.s");
     let fragment = SecretMount::volume(secret("s")).fragment_with(name_of).unwrap();
-    assert_eq!(fragment.volumes[0].secret.secret_name, "bao.s");
+    assert_eq!(fragment.volumes[0].secret().unwrap().secret_name, "bao.s");
     let error = injection.fragment_with(|_| Ok("No_Name".to_owned())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::identity::{Credential, ServiceCredentials};
 use crate::secrets::Secret;
 use crate::wrap::CachePolicy;
-use crate::{SecretData, SecurityContext};
+use crate::{Clock, SecretData, SecurityContext};
 
 /// How long a failed renewal is not tried again while an answer is served past its time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -78,11 +78,21 @@ pub(super) enum Kind {
 pub(super) struct Times {
     kind: Kind,
     policy: CachePolicy,
+    clock: Clock,
 }
 
 impl Times {
-    pub(super) fn new(kind: Kind, policy: CachePolicy) -> Self {
-        Self { kind, policy }
+    pub(super) fn new(kind: Kind, policy: CachePolicy, clock: Clock) -> Self {
+        Self { kind, policy, clock }
+    }
+
+    /// What to do with an entry now. What ends at a time of day ends then, also when the clock was
+    /// set: the time since it was remembered does not tell.
+    pub(super) fn use_of<V: Answer>(&self, entry: &Entry<V>) -> Use {
+        match entry.value.expires_at() {
+            Some(end) if self.clock.now() >= end => Use::Forget,
+            _ => entry.use_at(Instant::now()),
+        }
     }
 
     /// The entry for an answer that came just now; `None` when it is not to be kept.
@@ -90,7 +100,7 @@ impl Times {
         let now = Instant::now();
         let ttl = if value.is_absent() { self.policy.absent_ttl } else { self.policy.ttl };
         let left =
-            value.expires_at().map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+            value.expires_at().map(|end| end.duration_since(self.clock.now()).unwrap_or_default());
         let (fresh, usable) = match (self.kind, left) {
             // Up to a tenth less, so that what was read together is not renewed together.
             (Kind::Secret, _) => {

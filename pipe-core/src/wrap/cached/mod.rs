@@ -23,7 +23,8 @@ use crate::identity::{ServiceAuthRequest, ServiceCredentials};
 use crate::pod::{EnvInjection, PodFragment, SecretMount};
 use crate::secrets::{ListQuery, Secret, SecretStream, SecretsCapabilities, WriteOutcome};
 use crate::{
-    Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin, SecurityContext,
+    Clock, Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
+    SecurityContext,
 };
 
 /// Remembers answers for a while, and asks once for all who ask at the same time.
@@ -99,12 +100,18 @@ impl<P> Cached<P> {
     /// out of its bounds counts as the nearest one within.
     #[must_use]
     pub fn new(plugin: P, policy: CachePolicy) -> Self {
+        Self::with_clock(plugin, policy, &Clock::default())
+    }
+
+    /// The same, with a clock of the caller's own: tokens and credentials end by it.
+    #[must_use]
+    pub fn with_clock(plugin: P, policy: CachePolicy, clock: &Clock) -> Self {
         let policy = policy.within_bounds();
         Self(Arc::new(Inner {
             plugin: Arc::new(plugin),
-            secrets: Store::new(&policy, Kind::Secret),
-            tokens: Store::new(&policy, Kind::Token),
-            credentials: Store::new(&policy, Kind::Credentials),
+            secrets: Store::new(&policy, Kind::Secret, clock),
+            tokens: Store::new(&policy, Kind::Token, clock),
+            credentials: Store::new(&policy, Kind::Credentials, clock),
         }))
     }
 

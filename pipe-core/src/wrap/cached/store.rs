@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::entry::{Answer, Entry, Kind, Times, Use};
 use super::flights::Flights;
 use crate::wrap::CachePolicy;
-use crate::{Error, Result, in_current_context};
+use crate::{Clock, Error, Result, in_current_context};
 
 /// A call of the inner plugin.
 pub(super) type Fetch<V> = Pin<Box<dyn Future<Output = Result<V>> + Send>>;
@@ -55,7 +55,7 @@ impl<K, V: Answer> Weighter<K, Entry<V>> for Weight {
 }
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Answer> Store<K, V> {
-    pub(super) fn new(policy: &CachePolicy, kind: Kind) -> Self {
+    pub(super) fn new(policy: &CachePolicy, kind: Kind, clock: &Clock) -> Self {
         let options = OptionsBuilder::new()
             .shards((policy.max_bytes / SMALLEST_SHARD).clamp(1, MOST_SHARDS))
             .estimated_items_capacity(policy.max_entries)
@@ -65,7 +65,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Answer> Store<K, V> {
         let weight = Weight { least: policy.max_bytes.div_ceil(policy.max_entries) as u64 };
         Self(Arc::new(Shared {
             kind,
-            times: Times::new(kind, policy.clone()),
+            times: Times::new(kind, policy.clone(), clock.clone()),
             kept: Cache::with_options(
                 options,
                 weight,
@@ -83,7 +83,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Answer> Store<K, V> {
         let Some(entry) = self.0.kept.get(key) else {
             return self.0.fetch(key, fetch).await;
         };
-        match entry.use_at(Instant::now()) {
+        match self.0.times.use_of(&entry) {
             Use::Serve => Ok(entry.value),
             Use::ServeAndRefresh => {
                 self.refresh(key, fetch);

@@ -272,3 +272,29 @@ fn threads_that_issue_during_rotations_get_tokens_that_verify() {
         }
     });
 }
+
+/// I5: a key that is replaced by a restart has tokens under way, too.
+#[tokio::test]
+async fn keys_of_before_a_restart_stay_published_until_their_tokens_are_over() {
+    let before = TokenIssuer::new("https://us.example", key(Algorithm::Es256)).unwrap();
+    let time = Time::new();
+    let after = TokenIssuer::new("https://us.example", key(Algorithm::EdDsa))
+        .unwrap()
+        .with_clock(time.clock())
+        .with_max_lifetime(Duration::from_secs(100))
+        .unwrap();
+    after.keep_published(&before.jwks()).unwrap();
+    after.keep_published(&before.jwks()).unwrap();
+    let published = || after.jwks()["keys"].as_array().unwrap().len();
+    assert_eq!(published(), 2);
+    time.advance(129);
+    assert_eq!(published(), 2);
+    time.advance(1);
+    assert_eq!(published(), 1);
+    for set in
+        [json!({}), json!({ "keys": [{}] }), json!({ "keys": [{ "kty": "oct", "k": "AA" }] })]
+    {
+        let error = after.keep_published(&set).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    }
+}

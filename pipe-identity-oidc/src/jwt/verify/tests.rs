@@ -296,6 +296,7 @@ fn the_type_decides_under_each_policy() {
         r#","typ":null"#,
         r#","typ":1"#,
         r#","typ":"""#,
+        r#","typ":"application/jwt""#,
         r#","typ":"dpop+jwt""#,
         r#","typ":"logout+jwt""#,
         r#","typ":"at+jwt;x=1""#,

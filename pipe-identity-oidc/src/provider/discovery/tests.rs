@@ -89,9 +89,6 @@ fn an_endpoint_that_is_no_safe_url_is_refused_by_its_name() {
         "jwks_uri",
         "token_endpoint",
         "introspection_endpoint",
-        "authorization_endpoint",
-        "end_session_endpoint",
-        "userinfo_endpoint",
         "revocation_endpoint",
         "device_authorization_endpoint",
         "pushed_authorization_request_endpoint",
@@ -113,6 +110,22 @@ fn an_endpoint_that_is_no_safe_url_is_refused_by_its_name() {
         let mut document = full();
         document[member] = serde_json::json!({"canary": 1});
         assert!(!format!("{:?}", parse(document).unwrap_err()).contains("canary"));
+    }
+}
+
+/// As the clusters of EKS have it: their keys are good all the same.
+#[test]
+fn an_endpoint_for_browsers_that_is_no_safe_url_is_not_there() {
+    for url in ["urn:kubernetes:programmatic_authorization", "javascript:x", "/auth", ""] {
+        let mut document = full();
+        for member in ["authorization_endpoint", "end_session_endpoint", "userinfo_endpoint"] {
+            document[member] = url.into();
+        }
+        let metadata = parse(document).unwrap();
+        assert!(metadata.jwks_uri.is_some());
+        assert_eq!(metadata.authorization_endpoint, None, "{url}");
+        assert_eq!(metadata.end_session_endpoint, None, "{url}");
+        assert_eq!(metadata.userinfo_endpoint, None, "{url}");
     }
 }
 

@@ -87,7 +87,7 @@ fn a_static_set_without_a_usable_key_is_a_fault_of_the_settings() {
         let error = Provider::new(settings(source.clone())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{source:?}");
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
-        let named = error.context("jwks").or(error.context("jwks_file"));
+        let named = error.context("keys.inline").or(error.context("keys.file"));
         assert!(named.is_some(), "{error}");
     }
 }

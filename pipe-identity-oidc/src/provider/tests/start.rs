@@ -169,5 +169,5 @@ async fn a_misspelled_discovery_url_works_and_is_shown() {
     assert_eq!(script.calls.lock().unwrap()[0].url, DISCOVERY);
     let health = provider.status().health();
     assert!(health.is_serving() && health.reason.contains("openid_configuration"), "{health:?}");
-    assert!(health.hint.contains("discovery_url"), "{health:?}");
+    assert!(health.hint.contains("keys.discovery"), "{health:?}");
 }

@@ -94,3 +94,73 @@ pub async fn a_lifetime_of_two_hours_is_kept_or_refused(plugin: Arc<dyn Identity
         Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:#}"),
     }
 }
+
+/// I1: names are bytes; what only looks like a registered claim is a claim of the caller's own.
+pub async fn i1_a_custom_claim_never_becomes_a_registered_one(plugin: Arc<dyn IdentityPlugin>) {
+    let mut request = request();
+    for name in ["Sub", "ISS", "aud ", "exp\u{200b}", "SUB"] {
+        request = match request.clone().with_claim(name, "admin") {
+            Ok(request) => request,
+            // A name may be refused, and not be taken for another one.
+            Err(_) => request,
+        };
+    }
+    let Ok(jwt) = plugin.generate_jwt(&request).await else { return };
+    let claims = claims(&jwt);
+    assert_eq!(claims.get("sub"), Some(&json!(SUBJECT)));
+    assert_ne!(claims.get("iss"), Some(&json!("admin")));
+    assert!(claims.get("exp").is_some_and(Value::is_u64));
+    let context = plugin.validate_token(&jwt.token, &super::expectation()).await;
+    let context = context.unwrap_or_else(|error| panic!("validate_token failed: {error:#}"));
+    assert_eq!(context.principal.id.as_str(), SUBJECT);
+}
+
+/// I2: neither an overflow nor a token for ever.
+pub async fn i2_a_lifetime_past_all_bounds_is_refused(plugin: Arc<dyn IdentityPlugin>) {
+    if plugin.capabilities().issue {
+        for lifetime in [Duration::MAX, Duration::from_secs(1 << 62), Duration::from_secs(1 << 33)]
+        {
+            let signed = plugin.generate_jwt(&request().with_lifetime(lifetime)).await;
+            expect_kind(signed, ErrorKind::InvalidArgument);
+        }
+    }
+}
+
+/// I3: also for tokens that are signed at the same moment.
+pub async fn i3_tokens_signed_at_once_have_ids_of_their_own(plugin: Arc<dyn IdentityPlugin>) {
+    let request = request();
+    let signed = futures_util::future::join_all((0..20).map(|_| issue(&plugin, &request))).await;
+    let ids: Vec<_> = signed.into_iter().flatten().map(|jwt| jwt.id).collect();
+    let different: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len(), "an id was used twice");
+}
+
+/// I4: whoever reads the token gets no key with it, and always the same name of the key.
+pub async fn i4_the_header_names_the_key_and_does_not_hold_it(plugin: Arc<dyn IdentityPlugin>) {
+    let request = request().with_claim("i4", 1).expect("not reserved");
+    let first = issue(&plugin, &request).await;
+    let second = issue(&plugin, &request).await;
+    if let (Some(first), Some(second)) = (first, second) {
+        let [first, second] = [first, second].map(|jwt| object(&segments(&jwt)[0]));
+        for name in ["jwk", "jku", "x5u", "x5c", "k", "d"] {
+            assert_eq!(first.get(name), None, "the header has {name}");
+        }
+        assert_eq!(first.get("kid"), second.get("kid"));
+    }
+}
+
+/// I6
+pub async fn i6_a_token_grants_what_was_asked_for_and_nothing_else(
+    plugin: Arc<dyn IdentityPlugin>,
+) {
+    use pipe_core::identity::{JwtRequest, PrincipalId};
+    let subject = PrincipalId::new(SUBJECT).expect("legal");
+    let request = JwtRequest::new(subject).with_audience(AUDIENCE);
+    let request = request.with_claim("groups", json!(["admin"])).expect("not reserved");
+    if let Some(jwt) = issue(&plugin, &request).await {
+        let context = plugin.validate_token(&jwt.token, &super::expectation()).await;
+        let context = context.unwrap_or_else(|error| panic!("validate_token failed: {error:#}"));
+        assert!(context.roles.is_empty(), "roles that nobody asked for");
+        assert!(context.namespaces.is_empty(), "namespaces that nobody asked for");
+    }
+}

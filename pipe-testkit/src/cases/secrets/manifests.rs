@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pipe_core::pod::{EnvInjection, PodFragment, SecretMount, Volume};
+use pipe_core::pod::{EnvInjection, PodFragment, SecretMount, SecretVolumeSource, Volume};
 use pipe_core::{ErrorKind, SecretData, SecretRef, SecretsPlugin};
 
 use super::{expect_kind, named, unused, write, writes};
@@ -54,8 +54,9 @@ pub async fn mounts_name_the_secret_and_no_value(plugin: Arc<dyn SecretsPlugin>)
     let (volume, mounted) = (&fragment.volumes[0], &fragment.volume_mounts[0]);
     assert_eq!(volume.name, mounted.name, "the mount names another volume");
     assert!(mounted.read_only, "a secret can be written to");
-    assert!(volume.secret.default_mode & 0o337 == 0, "the files are open to others");
-    assert!(names(&volume.secret.secret_name, &at), "{} for {at}", volume.secret.secret_name);
+    let secret = held(volume);
+    assert!(secret.default_mode & 0o337 == 0, "the files are open to others");
+    assert!(names(&secret.secret_name, &at), "{} for {at}", secret.secret_name);
     assert!(!text(&fragment).contains(VALUE), "a value is in the fragment");
 }
 
@@ -64,7 +65,7 @@ pub async fn a_mount_is_what_was_asked_for(plugin: Arc<dyn SecretsPlugin>) {
     let at = unused(&plugin, "asked-for");
     let generate = |mount| plugin.generate_secret_mounts(&mount).expect("the mount is sound");
     let plain = generate(SecretMount::volume(at.clone()));
-    let source = &plain.volumes[0].secret;
+    let source = held(&plain.volumes[0]);
     assert_eq!((source.default_mode, source.optional), (0o440, false), "{plain:?}");
     assert!(source.items.is_empty(), "{plain:?}");
     assert!(plain.volume_mounts[0].mount_path.starts_with('/'), "{plain:?}");
@@ -74,7 +75,7 @@ pub async fn a_mount_is_what_was_asked_for(plugin: Arc<dyn SecretsPlugin>) {
         .with_item("password", "db/password")
         .optional();
     let fragment = generate(mount);
-    let source = &fragment.volumes[0].secret;
+    let source = held(&fragment.volumes[0]);
     assert_eq!(fragment.volume_mounts[0].mount_path, "/etc/creds");
     assert_eq!((source.default_mode, source.optional), (0o400, true), "{fragment:?}");
     let items: Vec<_> = source.items.iter().map(|i| (i.key.as_str(), i.path.as_str())).collect();
@@ -102,7 +103,8 @@ pub async fn manifests_have_legal_names(plugin: Arc<dyn SecretsPlugin>) {
                 continue;
             }
         };
-        let Volume { name, secret, .. } = &mounted.volumes[0];
+        let volume = &mounted.volumes[0];
+        let (name, secret) = (&volume.name, held(volume));
         assert!(is_label(name) && name.len() <= 63, "{name} is no name of a volume");
         let secret_name = &secret.secret_name;
         let legal = secret_name.len() <= 253 && secret_name.split('.').all(is_label);
@@ -112,6 +114,10 @@ pub async fn manifests_have_legal_names(plugin: Arc<dyn SecretsPlugin>) {
         let env = plugin.inject_env_vars(&injection).expect("a name that can be mounted");
         assert_eq!(env.env[0].value_from.secret_key_ref.name, *secret_name);
     }
+}
+
+fn held(volume: &Volume) -> &SecretVolumeSource {
+    volume.secret().expect("the volume holds a Secret")
 }
 
 fn is_label(text: &str) -> bool {

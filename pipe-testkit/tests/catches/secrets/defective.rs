@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use pipe_core::pod::{EnvInjection, PodFragment, SecretMount};
+use pipe_core::pod::{EnvInjection, PodFragment, SecretMount, VolumeSource};
 use pipe_core::secrets::{
     Change, ListQuery, Secret, SecretEvent, SecretStream, SecretVersion, SecretsCapabilities,
     WriteOutcome,
@@ -453,13 +453,14 @@ impl SecretsPlugin for Defective {
     fn generate_secret_mounts(&self, mount: &SecretMount) -> Result<PodFragment> {
         let mut fragment = self.inner.generate_secret_mounts(mount)?;
         for volume in &mut fragment.volumes {
+            let VolumeSource::Secret(secret) = &mut volume.source else { continue };
             match self.defect {
                 "mounts_name_the_secret_and_no_value"
                     if mount.secret().name.as_str().contains("testkit/manifest-") =>
                 {
-                    volume.secret.default_mode = 0o644;
+                    secret.default_mode = 0o644;
                 }
-                "a_mount_is_what_was_asked_for" => volume.secret.default_mode = 0o440,
+                "a_mount_is_what_was_asked_for" => secret.default_mode = 0o440,
                 _ => {}
             }
         }
