@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
+use pipe_core::identity::BearerToken;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
@@ -27,11 +28,9 @@ pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
     pub(crate) fn of(token: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(token);
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        Self(digest)
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, token).as_ref());
+        Self(bytes)
     }
 }
 
@@ -51,6 +50,11 @@ impl<V> TokenCache<V> {
     /// Remembers so many tokens; none when `size` is 0.
     pub(crate) fn new(size: usize) -> Self {
         Self { kept: Cache::new(size), size, clearings: AtomicU64::new(0) }
+    }
+
+    /// The name of a token here; `None` when none is remembered, and so none needs a name.
+    pub(crate) fn name(&self, token: &BearerToken) -> Option<Digest> {
+        (self.size > 0).then(|| Digest::of(token.expose()))
     }
 
     /// What is known, and the generation that it belongs to.

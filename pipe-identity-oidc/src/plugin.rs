@@ -98,14 +98,15 @@ impl Inner {
                 .hint("say in `TokenExpectation` for whom the token has to be meant"));
         }
         let now = self.clock.now();
-        let digest = Digest::of(token.expose());
-        let verified = match self.known(&digest) {
+        let digest = self.cache.name(token);
+        let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
             Some(verified) => verified,
-            None => self.find_out(token, digest, &expect.audiences, now).await?,
+            // In a box of its own, so that what is known is answered from a small one.
+            None => Box::pin(self.find_out(token, digest, &expect.audiences, now)).await?,
         };
         let trusted = &self.trusted[verified.trusted];
         trusted.check_again(&verified, &expect.audiences, now)?;
-        let binding = verified.claims.confirmation();
+        let binding = verified.confirmation();
         if binding.is_some() || expect.dpop.is_some() {
             let leeway = trusted.policy.leeway();
             self.proofs.check(binding, token, expect, now, leeway)?;
@@ -113,7 +114,10 @@ impl Inner {
         if let Some(tenant) = &expect.tenant {
             verified.context.require_tenant(tenant)?;
         }
-        self.with_roles(verified.context.clone()).await
+        // Nobody else has what is not remembered.
+        let context = Arc::try_unwrap(verified)
+            .map_or_else(|shared| shared.context.clone(), |own| own.context);
+        self.with_roles(context).await
     }
 
     /// What was found out before, if the keys are still those that it was found out with.
@@ -126,22 +130,22 @@ impl Inner {
     async fn find_out(
         &self,
         token: &BearerToken,
-        digest: Digest,
+        digest: Option<Digest>,
         audiences: &[String],
         now: SystemTime,
     ) -> Result<Arc<Verified>> {
         let clearings = self.cache.clearings();
-        let Found { verified, generation, ttl } =
-            self.verify(token, digest, audiences, now).await?;
+        let Found { verified, generation, ttl } = self.verify(token, audiences, now).await?;
         let verified = Arc::new(verified);
-        self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
+        if let Some(digest) = digest {
+            self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
+        }
         Ok(verified)
     }
 
     async fn verify(
         &self,
         token: &BearerToken,
-        digest: Digest,
         audiences: &[String],
         now: SystemTime,
     ) -> Result<Found> {
@@ -149,7 +153,7 @@ impl Inner {
         let jwt = match Jwt::parse(token.expose(), first.policy.limits()) {
             Ok(jwt) => jwt,
             Err(fault) if is_opaque(token.expose(), first.policy.limits().token_bytes) => {
-                return self.introspect_opaque(token, digest, fault, now).await;
+                return self.introspect_opaque(token, fault, now).await;
             }
             Err(fault) => return Err(refused(fault, &first.issuer)),
         };
@@ -161,7 +165,7 @@ impl Inner {
             Some(introspector) if introspector.asks_about_jwts() => {
                 // Only with what is at least signed by the issuer is the issuer bothered.
                 let found = trusted.verify(&jwt, audiences, now, place, self.cache_ttl).await?;
-                Ok(match trusted.ask(introspector, token, digest).await? {
+                Ok(match trusted.ask(introspector, token).await? {
                     // What else it says, the token has said itself.
                     Some(_) => Found { ttl: introspector.active_ttl().min(found.ttl), ..found },
                     None => found,
@@ -174,7 +178,6 @@ impl Inner {
     async fn introspect_opaque(
         &self,
         token: &BearerToken,
-        digest: Digest,
         fault: TokenFault,
         now: SystemTime,
     ) -> Result<Found> {
@@ -187,7 +190,7 @@ impl Inner {
             let first = self.trusted.first().ok_or_else(nobody)?;
             return Err(refused(fault, &first.issuer));
         };
-        let found = trusted.introspect(introspector, token, digest, now, place).await?;
+        let found = trusted.introspect(introspector, token, now, place).await?;
         // The issuer wants it verified here, and it is nothing that can be.
         found.ok_or_else(|| trusted.malformed())
     }

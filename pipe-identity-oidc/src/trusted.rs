@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::cache::Digest;
 use crate::error::refused;
 use crate::introspection::{Answer, Introspector};
-use crate::jwt::{Claims, Jwt, TokenPolicy};
+use crate::jwt::{Claims, Confirmation, Jwt, Times, TokenPolicy};
 use crate::keys::KeySource;
 use crate::mapping::Mapper;
 use crate::preset::Preset;
@@ -30,13 +30,16 @@ pub(crate) struct Trusted {
 }
 
 /// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
-/// at again each time.
+/// at again each time. It has what is needed for that and no more, close together, because many are
+/// remembered.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    pub(crate) claims: Claims,
     pub(crate) context: SecurityContext,
-    /// Whether it says for whom it is meant, or we were told not to mind.
-    pub(crate) has_audience: bool,
+    /// For whom it is meant; `None` when it does not say, and we were told not to mind.
+    audiences: Option<Box<[Box<str>]>>,
+    times: Times,
+    /// The claims of a token that is bound (`cnf`).
+    bound: Option<Claims>,
     /// The place of its issuer among those that are trusted.
     pub(crate) trusted: usize,
 }
@@ -47,6 +50,13 @@ pub(crate) struct Found {
     /// The keys that it was found out with.
     pub(crate) generation: Option<u64>,
     pub(crate) ttl: Duration,
+}
+
+impl Verified {
+    /// What the bearer must prove to have.
+    pub(crate) fn confirmation(&self) -> Option<Confirmation<'_>> {
+        self.bound.as_ref().and_then(Claims::confirmation)
+    }
 }
 
 impl Trusted {
@@ -80,8 +90,8 @@ impl Trusted {
         &self,
         introspector: &Introspector,
         token: &BearerToken,
-        digest: Digest,
     ) -> Result<Option<Map<String, Value>>> {
+        let digest = Digest::of(token.expose());
         let inactive = || refused(TokenFault::Inactive, &self.issuer);
         if introspector.is_known_inactive(&digest) {
             return Err(inactive());
@@ -102,11 +112,10 @@ impl Trusted {
         &self,
         introspector: &Introspector,
         token: &BearerToken,
-        digest: Digest,
         now: SystemTime,
         trusted: usize,
     ) -> Result<Option<Found>> {
-        let Some(members) = self.ask(introspector, token, digest).await? else {
+        let Some(members) = self.ask(introspector, token).await? else {
             return Ok(None);
         };
         let has_audience = members.contains_key("aud");
@@ -174,13 +183,16 @@ impl Trusted {
             false => &self.issuer,
         };
         let mut context =
-            SecurityContext::new(caller.principal, issuer, authenticated_at, expires_at)
-                .with_namespaces(caller.namespaces)
-                .with_roles(caller.roles)
-                .with_scopes(caller.scopes);
+            SecurityContext::new(caller.principal, issuer, authenticated_at, expires_at);
         context.tenant = caller.tenant;
+        context.namespaces = caller.namespaces;
+        context.roles = caller.roles;
+        context.scopes = caller.scopes;
         context.token_id = claims.token_id().map(str::to_owned);
-        Ok(Verified { claims, context, has_audience, trusted })
+        let audiences = has_audience.then(|| claims.audiences().map(Into::into).collect());
+        let times = claims.times();
+        let bound = claims.confirmation().is_some().then_some(claims);
+        Ok(Verified { context, audiences, times, bound, trusted })
     }
 
     /// Whether a context with this issuer came from here.
@@ -195,14 +207,13 @@ impl Trusted {
         audiences: &[String],
         now: SystemTime,
     ) -> Result<()> {
-        let Verified { claims, has_audience, .. } = verified;
-        let audience = match has_audience {
-            true => claims.check_audience(audiences),
-            false => Ok(()),
+        let is_expected = |one: &Box<str>| audiences.iter().any(|name| **name == **one);
+        let is_meant = verified.audiences.as_ref().is_none_or(|all| all.iter().any(is_expected));
+        let checked = match is_meant {
+            true => self.policy.check_times(verified.times, now),
+            false => Err(TokenFault::WrongAudience),
         };
-        audience
-            .and_then(|()| self.policy.check_time(claims, now))
-            .map_err(|fault| refused(fault, &self.issuer))
+        checked.map_err(|fault| refused(fault, &self.issuer))
     }
 
     pub(crate) fn malformed(&self) -> Error {

@@ -54,6 +54,9 @@ impl OidcConfig {
         let credentials =
             self.client.as_ref().and_then(|client| self.client(client, &trusted, &mut faults));
         faults.into_result()?;
+        // An issuer that is asked has its own say on how long its answers are good for.
+        let remembers =
+            !self.cache_ttl.is_zero() || trusted.iter().any(|one| one.introspector.is_some());
         Ok(Inner {
             name: self.name,
             trusted,
@@ -61,7 +64,7 @@ impl OidcConfig {
             credentials,
             roles: self.roles,
             clock: self.clock,
-            cache: TokenCache::new(self.cache_size),
+            cache: TokenCache::new(if remembers { self.cache_size } else { 0 }),
             cache_ttl: self.cache_ttl,
             proofs: ProofChecker::default(),
         })

@@ -18,7 +18,7 @@ pub struct Claims {
 
 /// The times of a token, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Times {
+pub(crate) struct Times {
     pub(super) expires_at: u64,
     pub(super) not_before: Option<u64>,
     pub(super) issued_at: Option<u64>,
@@ -120,7 +120,7 @@ impl Claims {
         check_audience(self.members.get("aud"), expected)
     }
 
-    pub(super) fn times(&self) -> Times {
+    pub(crate) fn times(&self) -> Times {
         self.times
     }
 

@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
@@ -31,7 +31,9 @@ pub struct VerifyingKey {
 }
 
 enum Prepared {
-    Public(ParsedPublicKey),
+    /// It verifies a hash of the message, which aws-lc sets up less for than for the message.
+    OfHash(&'static digest::Algorithm, ParsedPublicKey),
+    OfMessage(ParsedPublicKey),
     Secret(Box<hmac::Key>),
 }
 
@@ -177,7 +179,10 @@ impl VerifyingKey {
     ) -> Result<(), TokenFault> {
         let prepared = self.prepared.iter().find(|(prepared, _)| *prepared == algorithm);
         let valid = match prepared {
-            Some((_, Prepared::Public(key))) => key.verify_sig(message, signature),
+            Some((_, Prepared::OfHash(hash, key))) => {
+                key.verify_digest_sig(&digest(hash, message), signature)
+            }
+            Some((_, Prepared::OfMessage(key))) => key.verify_sig(message, signature),
             Some((_, Prepared::Secret(key))) => hmac::verify(key, message, signature),
             None => return Err(TokenFault::AlgorithmRefused),
         };
@@ -235,7 +240,14 @@ impl VerifyingKey {
         key.check()?;
         let prepared = algorithms
             .iter()
-            .map(|algorithm| Ok((algorithm, Prepared::Public(key.parse(algorithm)?))))
+            .map(|algorithm| {
+                let key = key.parse(algorithm)?;
+                let prepared = match hash_of(algorithm) {
+                    Some(hash) => Prepared::OfHash(hash, key),
+                    None => Prepared::OfMessage(key),
+                };
+                Ok((algorithm, prepared))
+            })
             .collect::<Result<_, &'static str>>()?;
         let fingerprint = key.thumbprint();
         Ok(Self { kid: Kid::Any, issuer: None, algorithms, fingerprint, prepared })
@@ -294,6 +306,16 @@ const ALGORITHM_MISMATCH: &str = "`alg` does not belong to the key's type";
 fn refused(reason: &'static str) -> Error {
     Error::new(ErrorKind::ConfigInvalid, reason)
         .hint("configure a public key: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519")
+}
+
+/// What is signed instead of the message, except by Ed25519.
+fn hash_of(algorithm: Algorithm) -> Option<&'static digest::Algorithm> {
+    match algorithm {
+        Algorithm::Hs256 | Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 => Some(&SHA256),
+        Algorithm::Hs384 | Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384 => Some(&SHA384),
+        Algorithm::Hs512 | Algorithm::Rs512 | Algorithm::Ps512 => Some(&SHA512),
+        Algorithm::EdDsa => None,
+    }
 }
 
 /// The algorithm that the JWK is for, if it says so.

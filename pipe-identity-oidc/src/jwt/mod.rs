@@ -35,6 +35,7 @@ mod token;
 mod verify;
 
 pub use self::algorithm::Algorithm;
+pub(crate) use self::claims::Times;
 pub use self::claims::{Claims, Confirmation};
 pub use self::key::VerifyingKey;
 pub use self::key_set::{KeySet, MAX_KEYS, SkippedKey};

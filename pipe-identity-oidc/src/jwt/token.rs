@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memchr_iter;
 use pipe_core::TokenFault;
 use serde_json::{Map, Value};
 
@@ -252,38 +253,35 @@ struct Header {
 /// No issuer has key names of more than a few hundred bytes; they are kept in caches.
 const MAX_KID_BYTES: usize = 1024;
 
-/// What asks for a way of processing that is not ours.
-const UNSUPPORTED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
-
-const KEY_HEADERS: [&str; 4] = ["jku", "x5u", "jwk", "x5c"];
-
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, TokenFault> {
-        let mut members = json::parse_object(text).ok_or(TokenFault::Malformed)?;
-        if UNSUPPORTED_HEADERS.iter().any(|name| members.contains_key(*name)) {
-            return Err(TokenFault::Unsupported);
-        }
-        match members.get("cty") {
-            None => {}
-            Some(Value::String(cty)) if is_media_type(cty, "jwt") => {
-                return Err(TokenFault::Unsupported);
+        let mut header =
+            Self { algorithm: None, kid: None, typ: None, jwk: None, has_key_headers: false };
+        let mut is_sound = true;
+        for (name, value) in json::parse_object(text).ok_or(TokenFault::Malformed)? {
+            match (&*name, value) {
+                // They ask for a way of processing that is not ours.
+                ("crit" | "b64" | "zip" | "enc", _) => return Err(TokenFault::Unsupported),
+                ("cty", Value::String(cty)) if is_media_type(&cty, "jwt") => {
+                    return Err(TokenFault::Unsupported);
+                }
+                ("cty", Value::String(_)) => {}
+                ("kid", Value::String(kid)) if kid.len() <= MAX_KID_BYTES => {
+                    header.kid = Some(kid);
+                }
+                // Whatever else may be unsupported is told first.
+                ("cty" | "kid", _) => is_sound = false,
+                ("alg", Value::String(name)) => header.algorithm = Algorithm::from_name(&name),
+                ("typ", typ) => header.typ = Some(typ),
+                ("jwk", jwk) => {
+                    header.jwk = Some(jwk);
+                    header.has_key_headers = true;
+                }
+                ("jku" | "x5u" | "x5c", _) => header.has_key_headers = true,
+                _ => {}
             }
-            Some(Value::String(_)) => {}
-            Some(_) => return Err(TokenFault::Malformed),
         }
-        let kid = match members.remove("kid") {
-            None => None,
-            Some(Value::String(kid)) if kid.len() <= MAX_KID_BYTES => Some(kid),
-            Some(_) => return Err(TokenFault::Malformed),
-        };
-        let has_key_headers = KEY_HEADERS.iter().any(|name| members.contains_key(*name));
-        Ok(Self {
-            algorithm: members.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name),
-            kid,
-            typ: members.remove("typ"),
-            jwk: members.remove("jwk"),
-            has_key_headers,
-        })
+        if is_sound { Ok(header) } else { Err(TokenFault::Malformed) }
     }
 }
 
@@ -304,7 +302,7 @@ fn split<'a>(token: &'a [u8], limits: &Limits) -> Result<Split<'a>, TokenFault> 
     if token.len() > limits.token_bytes {
         return Err(TokenFault::Malformed);
     }
-    let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+    let mut dots = memchr_iter(b'.', token);
     let (Some(first), Some(second)) = (dots.next(), dots.next()) else {
         return Err(TokenFault::Malformed);
     };

@@ -112,7 +112,8 @@ impl TokenPolicy {
         Ok(Times { expires_at, not_before, issued_at })
     }
 
-    fn check_times(&self, times: Times, now: SystemTime) -> Result<(), TokenFault> {
+    /// The same, of the times alone.
+    pub(crate) fn check_times(&self, times: Times, now: SystemTime) -> Result<(), TokenFault> {
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let Times { expires_at, not_before, issued_at } = times;
         let latest = now.saturating_add(self.leeway);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::fake::http::{Answer, Call, Handler, Payload, response};
 
-const SCOPES: [&str; 3] = ["secrets:read", "secrets:write", "identity:read"];
+const SCOPES: [&str; 4] = ["secrets:read", "secrets:write", "identity:read", "read"];
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
