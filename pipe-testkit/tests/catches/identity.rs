@@ -121,7 +121,9 @@ impl IdentityPlugin for Defective {
             "a_lifetime_of_nothing_is_refused" if request.lifetime.is_zero() => {
                 request.clone().with_lifetime(Duration::from_secs(3600))
             }
-            "i2_a_lifetime_past_all_bounds_is_refused" if request.lifetime.as_secs() > 1 << 32 => {
+            "i2_a_lifetime_past_all_bounds_is_refused"
+                if (1 << 32..1 << 50).contains(&request.lifetime.as_secs()) =>
+            {
                 request.clone().with_lifetime(Duration::from_secs(3600))
             }
             "a_lifetime_of_two_hours_is_kept_or_refused" if request.lifetime.as_secs() == 7200 => {
@@ -140,18 +142,20 @@ impl IdentityPlugin for Defective {
             "a_signed_token_has_the_registered_claims" => {
                 SignedJwt::new(jwt.token, format!("{}-x", jwt.id), jwt.expires_at)
             }
-            "every_signed_token_has_an_id_of_its_own" => {
+            "every_signed_token_has_an_id_of_its_own" if !request.claims().contains_key("i3") => {
                 let mut seen = self.seen.lock().expect("lock");
                 let id = seen.first().map_or(jwt.id.clone(), |first| first.id.clone());
                 seen.push(jwt.clone());
                 SignedJwt::new(jwt.token, id, jwt.expires_at)
             }
-            "i3_tokens_signed_at_once_have_ids_of_their_own" => {
+            "i3_tokens_signed_at_once_have_ids_of_their_own"
+                if request.claims().contains_key("i3") =>
+            {
                 // A counter that goes round.
                 let mut seen = self.seen.lock().expect("lock");
                 seen.push(jwt.clone());
-                let id = seen[seen.len() % 10].id.clone();
-                if seen.len() < 11 { jwt } else { SignedJwt::new(jwt.token, id, jwt.expires_at) }
+                let id = seen[(seen.len() - 1) % 10].id.clone();
+                SignedJwt::new(jwt.token, id, jwt.expires_at)
             }
             "i4_the_header_names_the_key_and_does_not_hold_it"
                 if request.claims().contains_key("i4") =>

@@ -69,7 +69,9 @@ impl KeySet {
 
     /// The keys of an older set too.
     pub(crate) fn keep(&mut self, before: &Self) {
-        self.keys.extend(before.keys.iter().cloned());
+        let gone: Vec<_> =
+            before.keys.iter().filter(|key| !self.keys.contains(key)).cloned().collect();
+        self.keys.extend(gone);
     }
 
     pub(crate) fn has_name(&self, kid: &str) -> bool {

@@ -24,10 +24,11 @@ pub(crate) struct Provider {
     /// One fetch at a time; when the last one ended.
     asked: tokio::sync::Mutex<Option<Instant>>,
     /// The rest is for defects: how many fetches succeeded, when by the time of day, and whether the
-    /// discovery did.
+    /// discovery did and the last one did not.
     fetches: AtomicUsize,
     fetched_at: Mutex<SystemTime>,
     is_discovered: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Provider {
@@ -40,6 +41,7 @@ impl Provider {
             fetches: AtomicUsize::new(0),
             fetched_at: Mutex::new(SystemTime::UNIX_EPOCH),
             is_discovered: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
         }
     }
 
@@ -148,10 +150,13 @@ impl Provider {
         }
         let mut asked = self.asked.lock().await;
         let is_recent = asked.is_some_and(|at| at.elapsed() < PAUSE);
-        if is_recent && !self.defect.is("f6_a_flood_of_unknown_keys_is_no_flood_of_fetches") {
+        let is_hasty = self.defect.is("f6_a_flood_of_unknown_keys_is_no_flood_of_fetches")
+            && !self.has_failed.load(Ordering::Relaxed);
+        if is_recent && !is_hasty {
             return self.known().map(|(keys, _)| keys).ok_or_else(|| outage("asked recently"));
         }
         let fetched = self.fetch().await;
+        self.has_failed.store(fetched.is_err(), Ordering::Relaxed);
         // The defect takes only a success for a reason to pause.
         let is_counted =
             !self.defect.is("f6_a_flood_against_a_dead_provider_is_no_flood_of_fetches");
