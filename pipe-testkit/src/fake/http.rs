@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header, http};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What decides on the answers of a [`Server`].
@@ -57,6 +58,8 @@ pub(super) struct Payload {
     filler: usize,
     tail: Option<Bytes>,
     breaks_off: bool,
+    /// What comes while the body is read. An error breaks the connection off.
+    live: Option<mpsc::Receiver<io::Result<Bytes>>>,
 }
 
 /// The largest body that is read: OpenBao's default limit.
@@ -72,12 +75,17 @@ impl Payload {
 
     /// `head`, that many `x`, then `tail`.
     pub(super) fn padded(head: &'static str, filler: usize, tail: &'static str) -> Self {
-        Self { head: Some(head.into()), filler, tail: Some(tail.into()), breaks_off: false }
+        Self { head: Some(head.into()), filler, tail: Some(tail.into()), ..Self::default() }
     }
 
     /// These bytes, announced as the beginning of more that never comes.
     pub(super) fn broken(head: impl Into<Bytes>) -> Self {
         Self { breaks_off: true, ..Self::of(head) }
+    }
+
+    /// What comes through the channel, until it is closed.
+    pub(super) fn live(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self { live: Some(pieces), ..Self::default() }
     }
 }
 
@@ -87,8 +95,11 @@ impl Body for Payload {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(live) = &mut self.live {
+            return live.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)));
+        }
         let next = if let Some(head) = self.head.take() {
             head
         } else if self.filler > 0 {
@@ -107,6 +118,9 @@ impl Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.live.is_some() {
+            return SizeHint::default();
+        }
         let ends = [&self.head, &self.tail].into_iter().flatten();
         let left = ends.map(Bytes::len).sum::<usize>() + self.filler;
         SizeHint::with_exact((left + usize::from(self.breaks_off)) as u64)
