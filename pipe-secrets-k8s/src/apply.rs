@@ -217,6 +217,7 @@ impl Inner {
             }
             Only::Always | Only::If(_) => {}
         }
+        check_type_kept(&before, options)?;
         let stored = before.data.as_ref().map(|data| data.0.clone()).unwrap_or_default();
         let owned = Owned::of(&before, place, options, &self.field_manager);
         if stored == *data && owned.is_there(&before) {
@@ -231,7 +232,6 @@ impl Inner {
             return Err(Error::new(ErrorKind::Conflict, "the Secret is immutable")
                 .hint("delete it and create it anew, or write under another name"));
         }
-        self.check_type_kept(&before, options)?;
         self.check_ownership(&before, &stored, data)?;
         self.apply(place, data, &owned, Some(&before)).await
     }
@@ -248,19 +248,6 @@ impl Inner {
         match Fault::of(&answer, &asked) {
             Fault::Absent => Ok(None),
             fault => Err(fault.error(&answer, &asked)),
-        }
-    }
-
-    /// A type cannot be changed, and the server would say so in terms of a field.
-    fn check_type_kept(&self, before: &Before, options: &SecretOptions) -> Result<()> {
-        match (&before.kind, &options.secret_type) {
-            (Some(stored), Some(wanted)) if stored != wanted => {
-                Err(Error::new(ErrorKind::Conflict, "the type of a Secret cannot be changed")
-                    .with("stored", stored)
-                    .with("wanted", wanted)
-                    .hint("delete the Secret and create it anew"))
-            }
-            _ => Ok(()),
         }
     }
 
@@ -441,4 +428,17 @@ impl Owned {
 
 fn is_ours(fields: &ManagedFields, manager: &str) -> bool {
     fields.operation == "Apply" && fields.manager == manager && fields.subresource.is_empty()
+}
+
+/// A type cannot be changed, and the server would say so in terms of a field.
+fn check_type_kept(before: &Before, options: &SecretOptions) -> Result<()> {
+    match (&before.kind, &options.secret_type) {
+        (Some(stored), Some(wanted)) if stored != wanted => {
+            Err(Error::new(ErrorKind::Conflict, "the type of a Secret cannot be changed")
+                .with("stored", stored)
+                .with("wanted", wanted)
+                .hint("delete the Secret and create it anew"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -202,29 +202,29 @@ impl Task {
     async fn run(self, first: HttpStream) {
         let mut open = Some(first);
         let mut resync = false;
-        let mut failures = 0;
+        let (mut failures, mut idle) = (0, 0);
         loop {
             let started = Instant::now();
             let before = self.revision();
             let result = self.once(open.take(), &mut resync).await;
-            // What lasted, or brought something, was no failure of the way there.
-            let worked = self.revision() > before || started.elapsed() > Duration::from_secs(1);
             match result {
-                Ok(Ended::Continue) => {}
-                Ok(Ended::Expired) => resync = true,
+                Ok(ended) => {
+                    resync |= matches!(ended, Ended::Expired);
+                    failures = 0;
+                    // A server that ends every watch at once must not be asked in a tight loop.
+                    let lasted = started.elapsed() > Duration::from_secs(1);
+                    idle = if lasted || self.revision() > before { 0 } else { idle + 1 };
+                    if idle > 1 {
+                        pause(idle - 1).await;
+                    }
+                }
                 Err(error) => {
-                    failures = if worked { 1 } else { failures + 1 };
+                    failures += 1;
                     if failures == PATIENCE || (failures == 1 && !error.is_retryable()) {
                         self.tell(error.at(&self.inner.name, "watch_secret"));
                     }
                     pause(failures).await;
-                    continue;
                 }
-            }
-            // A server that ends every watch at once must not be asked in a tight loop.
-            failures = if worked { 0 } else { failures + 1 };
-            if failures > 1 {
-                pause(failures - 1).await;
             }
         }
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::sync::watch::Receiver;
 
 use super::super::http::Payload;
 use super::access::{User, Wish};
 use super::listing::Selection;
 use super::request::ApiRequest;
-use super::state::{Event, Shared, State};
+use super::state::{Event, Order, Shared, State};
 use super::status::{self, Cause, Reply, invalid};
 
 /// How many pieces wait for a reader: the rest waits in the history.
@@ -41,14 +42,19 @@ impl Shared {
         user: &User,
         namespace: &str,
     ) -> Result<Payload, Reply> {
-        let watch = Watch::of(&self.state(), request, user, namespace)?;
+        // Before it counts as open, so that no order is missed.
+        let (changes, mut orders) = (self.changes.subscribe(), self.orders.subscribe());
+        let told = *orders.borrow_and_update();
+        let mut state = self.state();
+        let watch = Watch::of(&state, request, user, namespace)?;
+        state.open_watches += 1;
+        drop(state);
         let (pieces, body) = mpsc::channel(AHEAD);
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            shared.state().open_watches += 1;
             tokio::select! {
                 () = pieces.closed() => {}
-                () = watch.run(&shared, &pieces) => {}
+                () = watch.run(&shared, changes, (orders, told), &pieces) => {}
             }
             shared.state().open_watches -= 1;
         });
@@ -113,10 +119,13 @@ impl Watch {
         Ok(watch)
     }
 
-    async fn run(mut self, shared: &Arc<Shared>, pieces: &mpsc::Sender<io::Result<Bytes>>) {
-        let mut changes = shared.changes.subscribe();
-        let mut orders = shared.orders.subscribe();
-        let mut told = *orders.borrow_and_update();
+    async fn run(
+        mut self,
+        shared: &Arc<Shared>,
+        mut changes: Receiver<u64>,
+        (mut orders, mut told): (Receiver<Order>, Order),
+        pieces: &mpsc::Sender<io::Result<Bytes>>,
+    ) {
         let first = std::mem::take(&mut self.first);
         if self.send(pieces, first).await.is_err() || self.expired {
             return;
