@@ -80,11 +80,11 @@ impl Inner {
     ) -> Result<bool> {
         let asked = Asked::secret(&["delete"], place.namespace, &place.object);
         let secrets = place.secrets(&self.client);
-        let mut parameters = DeleteParams::default();
-        parameters.preconditions = expected.map(|version| Preconditions {
+        let preconditions = expected.map(|version| Preconditions {
             resource_version: Some(version.to_string()),
             uid: None,
         });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
         let answer = self.client.send(|| built(secrets.delete(&place.object, &parameters))).await?;
         if answer.error_kind().is_none() {
             return Ok(true);

@@ -1,5 +1,7 @@
 //! What the suite cannot know of Kubernetes, offline, on a fake API server.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 mod cases;
 mod faults;
 mod setup;

@@ -87,11 +87,8 @@ impl ApiFault {
                 reply.send_with(Payload::broken(half))
             }
             Self::Redirect(location) => {
-                let mut reply = Reply::text(307, "text/html", "Temporary Redirect");
-                if let Ok(location) = location.parse() {
-                    reply.headers.insert("location", location);
-                }
-                reply.send()
+                let reply = Reply::text(307, "text/html", "Temporary Redirect");
+                reply.with("location", location).send()
             }
             Self::Html(code) => {
                 Reply::text(code, "text/html", "<html><body>Please sign in</body></html>").send()

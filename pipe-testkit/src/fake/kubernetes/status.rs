@@ -1,7 +1,7 @@
 //! The Status bodies with which the API server refuses, in its own words.
 
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::super::http::{Answer, Payload, response};
@@ -11,7 +11,7 @@ use super::super::http::{Answer, Payload, response};
 pub(super) struct Reply {
     pub(super) code: u16,
     pub(super) content_type: &'static str,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
 }
 
@@ -21,11 +21,11 @@ impl Reply {
     }
 
     pub(super) fn text(code: u16, content_type: &'static str, body: impl Into<String>) -> Self {
-        Self { code, content_type, headers: HeaderMap::new(), body: body.into() }
+        Self { code, content_type, headers: Vec::new(), body: body.into() }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -38,9 +38,10 @@ impl Reply {
         let code = StatusCode::from_u16(self.code).expect("a test asks for a status that exists");
         let mut answer = response(code, self.content_type, body);
         if let Answer::Response(response) = &mut answer {
-            let kept = response.headers().get(CONTENT_TYPE).cloned();
-            response.headers_mut().extend(self.headers);
-            response.headers_mut().extend(kept.map(|kept| (CONTENT_TYPE, kept)));
+            for (name, value) in self.headers {
+                let value = HeaderValue::try_from(value).expect("a test asks for a legal header");
+                response.headers_mut().insert(name, value);
+            }
         }
         answer
     }
