@@ -15,7 +15,9 @@ use crate::address::path_not_final;
 use crate::connector::connector;
 use crate::error::transport;
 use crate::guard::Guard;
-use crate::{AddressPolicy, HttpConfig, HttpRequest, HttpResponse, ProxyAddress, ServerAddress};
+use crate::{
+    AddressPolicy, HttpConfig, HttpRequest, HttpResponse, HttpStream, ProxyAddress, ServerAddress,
+};
 
 /// The headers of W3C's Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -117,12 +119,41 @@ impl HttpClient {
         self.run(self.prepare(request)?).await
     }
 
+    /// Sends a request once, as [`send`](Self::send) does, and returns when the head of the answer
+    /// is there: for bodies without an end, which the caller reads and bounds.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send), up to the head of the answer.
+    pub async fn stream(&self, request: http::Request<Vec<u8>>) -> Result<HttpStream> {
+        let answer = self.execute(self.prepare(request)?);
+        let head = async { answer.await.map_err(|error| transport(&error)) };
+        let response = self.within_timeout(head).await?;
+        Ok(HttpStream::new(response, self.clone()))
+    }
+
     /// Sends a request that is known to be for this server.
-    pub(crate) async fn run(&self, mut request: Request) -> Result<HttpResponse> {
+    pub(crate) async fn run(&self, request: Request) -> Result<HttpResponse> {
+        let answer = self.execute(request);
+        self.within_timeout(async {
+            self.collect(answer.await.map_err(|error| transport(&error))?).await
+        })
+        .await
+    }
+
+    fn execute(
+        &self,
+        mut request: Request,
+    ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
         continue_trace(request.headers_mut());
         mark_sensitive(request.headers_mut());
-        let answer = self.inner.execute(request);
-        tokio::time::timeout(self.timeout, self.whole(answer))
+        self.inner.execute(request)
+    }
+
+    pub(crate) async fn within_timeout<T>(
+        &self,
+        exchange: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::time::timeout(self.timeout, exchange)
             .await
             .unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Timeout, "no complete answer within `timeout`"))
@@ -156,11 +187,7 @@ impl HttpClient {
         Ok(request)
     }
 
-    async fn whole(
-        &self,
-        answer: impl Future<Output = reqwest::Result<Response>>,
-    ) -> Result<HttpResponse> {
-        let mut response = answer.await.map_err(|error| transport(&error))?;
+    pub(crate) async fn collect(&self, mut response: Response) -> Result<HttpResponse> {
         let body = self.read(&mut response).await?;
         let mut headers = std::mem::take(response.headers_mut());
         mark_sensitive(&mut headers);
@@ -188,7 +215,7 @@ impl HttpClient {
         Ok(body)
     }
 
-    fn locate(&self, error: Error) -> Error {
+    pub(crate) fn locate(&self, error: Error) -> Error {
         let error = error.with("server", &self.address);
         match &self.proxy {
             Some(proxy) => error.with("proxy", proxy),

@@ -11,6 +11,7 @@ mod request;
 mod response;
 mod retry_after;
 mod status;
+mod stream;
 mod tls;
 
 pub use self::address::ServerAddress;
@@ -22,3 +23,4 @@ pub use self::request::HttpRequest;
 pub use self::response::HttpResponse;
 pub use self::retry_after::retry_after;
 pub use self::status::status_kind;
+pub use self::stream::HttpStream;

@@ -259,3 +259,46 @@ async fn a_dropped_exchange_gives_its_connection_up() {
     exchange.abort();
     peer.await.unwrap();
 }
+
+/// The head is there before the body, and each piece before the next.
+#[tokio::test]
+async fn a_stream_is_read_while_it_comes() {
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+    let (go, mut wait) = tokio::sync::mpsc::channel::<()>(1);
+    let (address, peer) = serve(async move |mut stream: TcpStream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        for piece in [b"3\r\none\r\n", b"3\r\ntwo\r\n"] {
+            wait.recv().await.unwrap();
+            stream.write_all(piece).await.unwrap();
+        }
+        wait.recv().await.unwrap();
+    })
+    .await;
+    let mut stream = client(&address).stream(get(&address)).await.unwrap();
+    assert_eq!(stream.status(), 200);
+    for expected in ["one", "two"] {
+        go.send(()).await.unwrap();
+        assert_eq!(stream.next(LIMIT).await.unwrap().unwrap(), expected);
+    }
+    go.send(()).await.unwrap();
+    let error = stream.next(LIMIT).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
+    peer.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_is_not_waited_for_without_end() {
+    let (address, _peer) = reply("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
+    let mut stream = client(&address).stream(get(&address)).await.unwrap();
+    let error = stream.next(std::time::Duration::from_millis(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:#}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_none_is_read_whole() {
+    let (address, _peer) = reply("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await;
+    let stream = client(&address).stream(get(&address)).await.unwrap();
+    let answer = stream.whole().await.unwrap();
+    assert_eq!((answer.status, &**answer.body), (403, &b"no"[..]));
+}

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header, http};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What decides on the answers of a [`Server`].
@@ -60,6 +61,8 @@ pub(crate) struct Payload {
     filler: usize,
     tail: Option<Bytes>,
     breaks_off: bool,
+    /// What comes while the body is read. An error breaks the connection off.
+    live: Option<mpsc::Receiver<io::Result<Bytes>>>,
     #[cfg(feature = "issuer")]
     refrain: Option<Box<Refrain>>,
 }
@@ -94,6 +97,11 @@ impl Payload {
     /// These bytes, announced as the beginning of more that never comes.
     pub(crate) fn broken(head: impl Into<Bytes>) -> Self {
         Self { breaks_off: true, ..Self::of(head) }
+    }
+
+    /// What comes through the channel, until it is closed.
+    pub(super) fn live(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self { live: Some(pieces), ..Self::default() }
     }
 }
 
@@ -152,11 +160,14 @@ impl Body for Payload {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(live) = &mut self.live {
+            return live.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)));
+        }
         #[cfg(feature = "issuer")]
         if self.head.is_none()
-            && let Some(text) = std::task::ready!(self.poll_refrain(_context))
+            && let Some(text) = std::task::ready!(self.poll_refrain(context))
         {
             return Poll::Ready(Some(Ok(Frame::data(text))));
         }
@@ -178,6 +189,9 @@ impl Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.live.is_some() {
+            return SizeHint::default();
+        }
         #[cfg(feature = "issuer")]
         if self.refrain.is_some() {
             return SizeHint::default();

@@ -4,9 +4,11 @@
 //! plain HTTP, everything in memory, a clock that a test moves.
 
 pub(crate) mod http;
+mod kubernetes;
 mod openbao;
 mod token_review;
 
+pub use self::kubernetes::{ApiFault, Kubernetes, Rule};
 pub use self::openbao::{Fault, OpenBao, RequestRecord};
 pub use self::token_review::{
     API_SERVER_AUDIENCE, STAND_IN_CA, TokenReview, expired_service_account_jwt, service_account_jwt,

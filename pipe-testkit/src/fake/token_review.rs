@@ -110,8 +110,15 @@ pub(super) struct ServiceAccount {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) uid: String,
+    /// The first of them.
     pub(super) audience: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) not_before: u64,
     pub(super) expiry: u64,
+    /// The token's own name.
+    pub(super) id: String,
+    /// The Kubernetes Secret that it ends with, and its uid.
+    pub(super) bound_secret: Option<(String, String)>,
 }
 
 impl ServiceAccount {
@@ -124,7 +131,13 @@ impl ServiceAccount {
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
         let claims = serde_json::from_slice::<Value>(&claims).ok()?;
         let account = &claims["kubernetes.io"]["serviceaccount"];
+        let secret = &claims["kubernetes.io"]["secret"];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
         Some(Self {
+            audiences: claims["aud"].as_array()?.iter().filter_map(text).collect(),
+            not_before: claims["nbf"].as_u64()?,
+            id: text(&claims["jti"])?,
+            bound_secret: text(&secret["name"]).zip(text(&secret["uid"])),
             namespace: claims["kubernetes.io"]["namespace"].as_str()?.to_owned(),
             name: account["name"].as_str()?.to_owned(),
             uid: account["uid"].as_str()?.to_owned(),
@@ -194,21 +207,27 @@ impl Handler for Reviewer {
     }
 }
 
-fn judge(token: &str, audiences: &Value) -> Result<Value, String> {
+/// What a review says of a token, for these audiences or the server's own.
+pub(super) fn judge(token: &str, audiences: &Value) -> Result<Value, String> {
     let account = ServiceAccount::of(token).ok_or("invalid bearer token")?;
     let asked = match audiences.as_array().filter(|asked| !asked.is_empty()) {
         Some(asked) => asked.clone(),
         None => vec![API_SERVER_AUDIENCE.into()],
     };
-    if !asked.contains(&account.audience.as_str().into()) {
+    let held = |audience: &&Value| account.audiences.iter().any(|held| *audience == held);
+    let both: Vec<_> = asked.iter().filter(held).cloned().collect();
+    if both.is_empty() {
         return Err(format!(
             "[invalid bearer token, token audiences {} is invalid for the target audiences {}]",
-            json!([account.audience]),
+            json!(account.audiences),
             json!(asked),
         ));
     }
     if account.expiry <= unix_time() {
         return Err("[invalid bearer token, service account token has expired]".to_owned());
+    }
+    if account.not_before > unix_time() {
+        return Err("[invalid bearer token, service account token is not valid yet]".to_owned());
     }
     let namespace = &account.namespace;
     Ok(json!({
@@ -221,8 +240,11 @@ fn judge(token: &str, audiences: &Value) -> Result<Value, String> {
                 format!("system:serviceaccounts:{namespace}"),
                 "system:authenticated",
             ],
+            "extra": {
+                "authentication.kubernetes.io/credential-id": [format!("JTI={}", account.id)],
+            },
         },
-        "audiences": [account.audience],
+        "audiences": both,
     }))
 }
 
@@ -246,20 +268,44 @@ fn answer(status: StatusCode, body: &Value) -> Answer {
 }
 
 fn jwt(namespace: &str, name: &str, audience: &str, not_before: u64, expiry: u64) -> String {
+    mint(&ServiceAccount {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: uid(namespace, name),
+        audience: audience.to_owned(),
+        audiences: vec![audience.to_owned()],
+        not_before,
+        expiry,
+        id: random_id(),
+        bound_secret: None,
+    })
+}
+
+/// The uid of a service account.
+pub(super) fn uid(namespace: &str, name: &str) -> String {
+    format!("uid-of-{namespace}-{name}")
+}
+
+/// A token that says this.
+pub(super) fn mint(token: &ServiceAccount) -> String {
+    let ServiceAccount { namespace, name, .. } = token;
     let header = json!({"alg": "RS256", "kid": "stand-in"});
-    let claims = json!({
+    let mut claims = json!({
         "iss": API_SERVER_AUDIENCE,
         "sub": format!("system:serviceaccount:{namespace}:{name}"),
-        "aud": [audience],
-        "exp": expiry,
-        "iat": not_before,
-        "nbf": not_before,
-        "jti": random_id(),
+        "aud": token.audiences,
+        "exp": token.expiry,
+        "iat": token.not_before,
+        "nbf": token.not_before,
+        "jti": token.id,
         "kubernetes.io": {
             "namespace": namespace,
-            "serviceaccount": {"name": name, "uid": format!("uid-of-{namespace}-{name}")},
+            "serviceaccount": {"name": name, "uid": token.uid},
         },
     });
+    if let Some((name, uid)) = &token.bound_secret {
+        claims["kubernetes.io"]["secret"] = json!({"name": name, "uid": uid});
+    }
     let encode = |part: Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
     let signed = format!("{}.{}", encode(header), encode(claims));
     let mark = BASE64_URL_SAFE_NO_PAD.encode(mac(&signed).finalize().into_bytes());

@@ -10,7 +10,7 @@ mod request;
 mod routes;
 mod state;
 mod store;
-mod time;
+pub(super) mod time;
 mod token;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 /// `2026-11-24T02:34:17.18110557Z`: nanoseconds without trailing zeros.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub(in super::super) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     let second = since.as_secs() % 86_400;

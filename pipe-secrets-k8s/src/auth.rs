@@ -1,0 +1,187 @@
+//! What says who we are: a token that is read again as it rotates, credentials of an identity
+//! plugin, or a client certificate, about which nothing is to be sent.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use pipe_core::identity::{Credential, ServiceAuthRequest};
+use pipe_core::{
+    Error, ErrorKind, IdentityPlugin, Result, SecretReader, SecretSource, in_current_context,
+};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// How long a token that was read is used before it is read again. The kubelet replaces a token
+/// when a fifth of its life is left, two minutes at least.
+const TOKEN_KEPT: Duration = Duration::from_secs(10);
+/// Credentials of a plugin are replaced that long before their end.
+const BEFORE_END: Duration = Duration::from_secs(30);
+
+/// Who we are, and how we show it.
+pub(crate) struct Auth {
+    source: Source,
+    kept: RwLock<Option<Kept>>,
+    /// Held by the one who obtains a token, for all others.
+    turn: Mutex<()>,
+}
+
+enum Source {
+    Certificate,
+    Token(SecretReader),
+    Identity { plugin: Arc<dyn IdentityPlugin>, request: ServiceAuthRequest },
+}
+
+#[derive(Clone)]
+struct Kept {
+    header: HeaderValue,
+    until: Instant,
+}
+
+impl Auth {
+    pub(crate) fn certificate() -> Self {
+        Self::of(Source::Certificate)
+    }
+
+    pub(crate) fn token(token: &SecretSource) -> Self {
+        Self::of(Source::Token(token.reader()))
+    }
+
+    /// Bearer tokens from any identity plugin, such as OIDC (REQ 002-46).
+    pub(crate) fn identity(plugin: Arc<dyn IdentityPlugin>, request: ServiceAuthRequest) -> Self {
+        Self::of(Source::Identity { plugin, request })
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, kept: RwLock::default(), turn: Mutex::default() }
+    }
+
+    /// The `Authorization` header; `None` where a client certificate speaks for us.
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>> {
+        if matches!(self.source, Source::Certificate) {
+            return Ok(None);
+        }
+        if let Some(header) = self.kept() {
+            return Ok(Some(header));
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(header) = self.kept() {
+            return Ok(Some(header));
+        }
+        let fresh = self.obtain().await?;
+        let header = fresh.header.clone();
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
+        Ok(Some(header))
+    }
+
+    /// Another header than the one that the server refused, if there is one by now: a file may have
+    /// been rotated since it was read.
+    pub(crate) async fn other_than(&self, refused: &HeaderValue) -> Option<HeaderValue> {
+        {
+            let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+            if kept.as_ref().is_some_and(|kept| kept.header == *refused) {
+                *kept = None;
+            }
+        }
+        self.header().await.ok().flatten().filter(|header| header != refused)
+    }
+
+    fn kept(&self) -> Option<HeaderValue> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|kept| Instant::now() < kept.until).map(|kept| kept.header.clone())
+    }
+
+    async fn obtain(&self) -> Result<Kept> {
+        match &self.source {
+            Source::Certificate => {
+                Err(Error::new(ErrorKind::Unexpected, "a client certificate has no token"))
+            }
+            Source::Token(reader) => {
+                let token = reader.read().await?;
+                let header = bearer(token.expose())?;
+                Ok(Kept { header, until: Instant::now() + TOKEN_KEPT })
+            }
+            Source::Identity { plugin, request } => {
+                let plugin = Arc::clone(plugin);
+                let obtained = in_current_context(plugin.authenticate_service(request)).await;
+                let credentials = obtained.map_err(|error| {
+                    // Whoever asks for a secret did not present the token that was refused here.
+                    match error.kind() {
+                        ErrorKind::TokenRejected(_) => Error::new(
+                            ErrorKind::Unauthenticated,
+                            "the identity plugin does not give us credentials",
+                        ),
+                        _ => error,
+                    }
+                })?;
+                let Credential::Bearer(token) = &credentials.credential else {
+                    let error = "the identity plugin gives credentials that are no bearer token";
+                    return Err(Error::new(ErrorKind::ConfigInvalid, error)
+                        .hint("ask the identity plugin for a method that gives bearer tokens"));
+                };
+                let left = credentials.expires_at.duration_since(SystemTime::now());
+                let left = left.unwrap_or_default().saturating_sub(BEFORE_END);
+                // A day at most: a clock that is wrong must not keep a token for ever.
+                let left = left.min(Duration::from_secs(24 * 3600));
+                Ok(Kept { header: bearer(token.expose())?, until: Instant::now() + left })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Certificate => f.write_str("Certificate"),
+            Source::Token(reader) => f.debug_tuple("Token").field(reader).finish(),
+            Source::Identity { plugin, .. } => {
+                f.debug_tuple("Identity").field(&plugin.name()).finish()
+            }
+        }
+    }
+}
+
+fn bearer(token: &[u8]) -> Result<HeaderValue> {
+    let mut text = Zeroizing::new(Vec::with_capacity(token.len() + 7));
+    text.extend_from_slice(b"Bearer ");
+    text.extend_from_slice(token);
+    let mut header = HeaderValue::from_bytes(&text).map_err(|_| {
+        Error::new(ErrorKind::Unauthenticated, "the token has characters that no token has")
+            .hint("check the file or variable that the token is read from")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotated_token_is_read_again() {
+        let file = std::env::temp_dir().join(format!("pipe-k8s-token-{}", std::process::id()));
+        std::fs::write(&file, "first\n").unwrap();
+        let auth = Auth::token(&SecretSource::file(&file));
+        assert_eq!(auth.header().await.unwrap().unwrap(), "Bearer first");
+        std::fs::write(&file, "second\n").unwrap();
+        assert_eq!(auth.header().await.unwrap().unwrap(), "Bearer first");
+        tokio::time::advance(TOKEN_KEPT).await;
+        assert_eq!(auth.header().await.unwrap().unwrap(), "Bearer second");
+        std::fs::write(&file, "third\n").unwrap();
+        let refused = HeaderValue::from_static("Bearer second");
+        assert_eq!(auth.other_than(&refused).await.unwrap(), "Bearer third");
+        let refused = HeaderValue::from_static("Bearer third");
+        assert_eq!(auth.other_than(&refused).await, None);
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_with_a_line_break_is_refused_and_not_shown() {
+        let auth = Auth::token(&SecretSource::Value("hunter2\nhunter2".into()));
+        let error = auth.header().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert!(!format!("{error:?} {auth:?}").contains("hunter2"));
+    }
+}
