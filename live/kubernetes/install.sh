@@ -74,12 +74,12 @@ compile() {
   sed -i 's/rsync -pc /cp -p /' "$source/hack/lib/golang.sh"
 
   begin 'compiling, which takes six minutes or more'
+  mkdir "$staging"/{assets,tmp}
   # Nothing but the vendored sources, and no settings of the user's own Go.
   logged env --ignore-environment PATH="$staging/root/usr/lib/go-1.19/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    HOME="$staging" TMPDIR="${TMPDIR:-/tmp}" GOPATH="$staging/go" GOCACHE="$staging/go-cache" GOPROXY=off CGO_ENABLED=0 \
+    HOME="$staging" TMPDIR="$staging/tmp" GOPATH="$staging/go" GOPROXY=off CGO_ENABLED=0 \
     make -C "$source" WHAT=cmd/kube-apiserver GOLDFLAGS='-s -w'
 
-  mkdir "$staging/assets"
   cp "$source/_output/bin/kube-apiserver" "$staging/root/usr/bin/etcd" "$staging/assets"
   logged "$staging/assets/kube-apiserver" --version
   logged "$staging/assets/etcd" --version

@@ -42,7 +42,7 @@ pub(crate) fn etcd(files: &Files, url: &str, data: &Path) -> Vec<String> {
         ("advertise-client-urls", &url),
         ("cert-file", &files.certificate.display()),
         ("key-file", &files.key.display()),
-        // Nobody but this API server and this test gets in.
+        // Nobody gets in without a certificate of this CA.
         ("trusted-ca-file", &files.ca.display()),
         ("client-cert-auth", &true),
         // It has no peers, and would take a fixed port.

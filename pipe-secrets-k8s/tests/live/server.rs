@@ -14,7 +14,7 @@ use crate::credentials::{Certificate, Credentials, User};
 use crate::flags::{self, Files};
 use crate::process::{Processes, assets_or_skip, free_port};
 
-/// On two busy cores a start takes ten times as long as on idle ones, where it is six seconds.
+/// A start takes six seconds where two cores are idle, and many times that where they are not.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 const API_SERVER: &str = "kube-apiserver";

@@ -219,3 +219,19 @@ async fn the_keys_of_service_accounts_are_published() {
     let (status, keys) = server.admin().get("/openid/v1/jwks").await;
     assert_eq!((status, &keys["keys"][0]["alg"]), (StatusCode::OK, &json!("RS256")));
 }
+
+#[tokio::test]
+async fn a_kubeconfig_is_for_its_login_and_namespace() {
+    let Some(server) = shared().await else { return };
+    let decode = |value: &Value| BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();
+    let admin = server.admin_certificate();
+
+    let config = server.kubeconfig(Login::Certificate(admin), "apps");
+
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["clusters"][0]["cluster"]["server"], server.url());
+    assert_eq!(config["contexts"][0]["context"]["namespace"], "apps");
+    let user = &config["users"][0]["user"];
+    assert_eq!(decode(&user["client-certificate-data"]), admin.certificate.as_bytes());
+    assert_eq!(decode(&user["client-key-data"]), admin.key.as_bytes());
+}
