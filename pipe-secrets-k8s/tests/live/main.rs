@@ -1,0 +1,11 @@
+//! Against a real API server. Where none is installed, every test says so and is skipped; with
+//! `PIPE_TESTKIT_REQUIRE=1` that is a failure. `live/README.md` says how to install it.
+
+mod api;
+mod credentials;
+mod flags;
+mod process;
+mod server;
+mod setup;
+mod smoke;
+mod smoke_server;
