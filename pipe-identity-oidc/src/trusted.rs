@@ -207,8 +207,9 @@ impl Trusted {
         audiences: &[String],
         now: SystemTime,
     ) -> Result<()> {
-        let is_expected = |one: &Box<str>| audiences.iter().any(|name| **name == **one);
-        let is_meant = verified.audiences.as_ref().is_none_or(|all| all.iter().any(is_expected));
+        let is_expected = |one: &str| audiences.iter().any(|name| name == one);
+        let is_meant =
+            verified.audiences.as_ref().is_none_or(|all| all.iter().any(|one| is_expected(one)));
         let checked = match is_meant {
             true => self.policy.check_times(verified.times, now),
             false => Err(TokenFault::WrongAudience),
