@@ -1,13 +1,9 @@
-//! The same claims on a real API server: the cluster of `KUBECONFIG`'s current context, in the
-//! namespace `PIPE_TEST_KUBE_NAMESPACE`, as somebody who may do everything there.
-//!
-//! The namespace has to exist, and so have `pipe-testkit-a` and `pipe-testkit-b`, which the suite
-//! asks for, and the service account `default`. Without the variables the tests skip loudly;
-//! `PIPE_TESTKIT_REQUIRE=1` makes that a failure.
+//! The suite, and what the fake is held to as well, on a real API server: one that the tests start, or the cluster
+//! of `KUBECONFIG`'s current context, in the namespace `PIPE_TEST_KUBE_NAMESPACE`, as somebody who may do
+//! everything there. In such a cluster the namespace has to exist, and so have `pipe-testkit-a` and
+//! `pipe-testkit-b`, which the suite asks for, and the service account `default`.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
-
-#[path = "behaviour/cases.rs"]
+#[path = "../behaviour/cases.rs"]
 mod cases;
 
 use std::time::Duration;
@@ -15,17 +11,50 @@ use std::time::Duration;
 use pipe_core::SecretSource;
 use pipe_http::HttpConfig;
 use pipe_secrets_k8s::{
-    Connection, Impersonation, Kubernetes, KubernetesConfig, KubernetesIdentity,
+    Connection, Impersonation, KubeconfigConnection, Kubernetes, KubernetesConfig,
+    KubernetesIdentity,
 };
 use pipe_testkit::wrapped::{Stack, stack};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::api::Login;
+use crate::credentials::User;
+use crate::server::shared;
 
 /// The settings for the cluster, if there is one.
-fn config() -> Option<KubernetesConfig> {
+async fn config() -> Option<KubernetesConfig> {
     let namespace = std::env::var("PIPE_TEST_KUBE_NAMESPACE").ok().filter(|name| !name.is_empty());
     let kubeconfig = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty());
-    let (namespace, _) = namespace.zip(kubeconfig)?;
-    let config = KubernetesConfig::new(Connection::kubeconfig()).with_namespace(namespace);
+    let config = match namespace.zip(kubeconfig) {
+        Some((namespace, _)) => {
+            KubernetesConfig::new(Connection::kubeconfig()).with_namespace(namespace)
+        }
+        None => started().await?,
+    };
     Some(config.with_page_size(7))
+}
+
+/// A namespace of its own on the server that the tests start.
+async fn started() -> Option<KubernetesConfig> {
+    static PREPARED: OnceCell<()> = OnceCell::const_new();
+    let server = shared().await?;
+    // The suite asks for these two by name.
+    let prepare = || async {
+        for name in ["pipe-testkit-a", "pipe-testkit-b"] {
+            let namespace = json!({ "metadata": { "name": name } });
+            server.admin().create("/api/v1/namespaces", &namespace).await;
+        }
+    };
+    PREPARED.get_or_init(prepare).await;
+    let namespace = server.admin().fresh_namespace().await;
+    server.admin().service_account(&namespace, "default").await;
+    let kubeconfig = server.kubeconfig(Login::Token(server.token(User::Admin)), &namespace);
+    let path = server.write(&format!("kubeconfig-{namespace}"), &kubeconfig);
+    Some(
+        KubernetesConfig::new(Connection::Kubeconfig(KubeconfigConnection::new().with_path(path)))
+            .with_namespace(namespace),
+    )
 }
 
 fn plugin(config: KubernetesConfig) -> Kubernetes {
@@ -33,18 +62,18 @@ fn plugin(config: KubernetesConfig) -> Kubernetes {
 }
 
 async fn live() -> Option<(Kubernetes, ())> {
-    Some((plugin(config()?), ()))
+    Some((plugin(config().await?), ()))
 }
 
 /// Somebody whom nothing is granted to.
 async fn denied() -> Option<(Kubernetes, ())> {
     let nobody = Impersonation::user("pipe-testkit-nobody").with_group("system:authenticated");
-    Some((plugin(config()?.with_impersonation(nobody)), ()))
+    Some((plugin(config().await?.with_impersonation(nobody)), ()))
 }
 
 /// A port on which nobody listens.
 async fn unavailable() -> Option<(Kubernetes, ())> {
-    config()?;
+    config().await?;
     let token = SecretSource::Value("unused".into());
     let http = HttpConfig::new().with_timeout(Duration::from_secs(5));
     let config = KubernetesConfig::new(Connection::cluster("http://127.0.0.1:1", token));
@@ -57,14 +86,14 @@ mod wrapped {
     use super::*;
 
     async fn wrapped() -> Option<(Stack<Kubernetes>, ())> {
-        Some((stack(plugin(config()?)), ()))
+        Some((stack(plugin(config().await?)), ()))
     }
 
     pipe_testkit::secrets_compliance!(wrapped);
 }
 
 async fn identity() -> Option<(KubernetesIdentity, ())> {
-    let identity = KubernetesIdentity::new(config()?).expect("the kubeconfig is sound");
+    let identity = KubernetesIdentity::new(config().await?).expect("the kubeconfig is sound");
     Some((identity, ()))
 }
 
@@ -87,7 +116,7 @@ macro_rules! on_the_cluster {
         fn $case() {
             pipe_testkit::run::case(stringify!($case), live, |$plugin| async move {
                 #[allow(unused_variables, reason = "most cases need no second plugin")]
-                let $config = config().expect("the plugin was made from it");
+                let $config = config().await.expect("the plugin was made from it");
                 $call.await;
             });
         }
