@@ -85,12 +85,19 @@ pub struct Features {
     pub certificates: bool,
     /// It measures durations with `tokio::time::Instant`.
     pub tokio_time: bool,
+    /// It looks at the time of day for each answer, also for one that it remembers.
+    pub clock_jumps: bool,
 }
 
 impl Features {
     /// All of them.
-    pub const ALL: Self =
-        Self { introspection: true, dpop: true, certificates: true, tokio_time: true };
+    pub const ALL: Self = Self {
+        introspection: true,
+        dpop: true,
+        certificates: true,
+        tokio_time: true,
+        clock_jumps: true,
+    };
 
     /// It refuses opaque tokens.
     #[must_use]
@@ -114,6 +121,13 @@ impl Features {
     #[must_use]
     pub const fn without_tokio_time(self) -> Self {
         Self { tokio_time: false, ..self }
+    }
+
+    /// What it remembers ends after a duration, whatever the clock is set to meanwhile: so does the
+    /// cache of [`wrapped`](crate::wrapped).
+    #[must_use]
+    pub const fn without_clock_jumps(self) -> Self {
+        Self { clock_jumps: false, ..self }
     }
 }
 

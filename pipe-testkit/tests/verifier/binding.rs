@@ -34,6 +34,9 @@ impl Verifier {
             let is_asked = defect.is(case) && expect.peer_certificate.is_some();
             return if is_asked { Err(refused(NotBound)) } else { Ok(()) };
         };
+        if defect.is("plain") {
+            return Err(refused(NotBound));
+        }
         let odd = "d12_a_binding_of_another_form_is_refused";
         let Some(cnf) = cnf.as_object() else { return defect.check(odd, false, Malformed) };
         let mut is_bound = false;

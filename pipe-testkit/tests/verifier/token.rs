@@ -249,7 +249,8 @@ impl Verifier {
     pub(crate) fn is_opaque(&self, text: &str) -> bool {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         let dots = text.matches('.').count();
-        (dots == 0 || dots == 4)
+        !self.defect.is("plain")
+            && (dots == 0 || dots == 4)
             && !text.is_empty()
             && text.len() <= LARGEST_TOKEN
             && text.bytes().all(is_token)

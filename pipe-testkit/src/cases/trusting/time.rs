@@ -70,9 +70,11 @@ pub async fn d2_a_token_that_was_accepted_expires(stage: Stage) {
     let now = stage.issuer.clock().seconds();
     let token = stage.token().claim("exp", now + 10).sign();
     stage.accepted(&token).await;
-    stage.issuer.clock().forward(Duration::from_secs(10 + LEEWAY - 1));
+    stage.wait(Duration::from_secs(10 + LEEWAY - 1)).await;
     stage.accepted(&token).await;
-    stage.issuer.clock().forward(Duration::from_secs(1));
+    // A cache without the clock may hold it a little longer.
+    let last = if stage.features.clock_jumps { 1 } else { 120 };
+    stage.wait(Duration::from_secs(last)).await;
     stage.refused(&token, Expired).await;
 }
 
@@ -156,6 +158,9 @@ pub async fn f9_a_clock_that_jumps_back_is_no_harm(stage: Stage) {
     let token = stage.token().sign();
     stage.accepted(&token).await;
     let fetches = stage.issuer.hits("/jwks");
+    if !stage.features.clock_jumps {
+        return;
+    }
     stage.issuer.clock().forward(Duration::from_secs(7200));
     stage.refused(&token, Expired).await;
     stage.good().await;
