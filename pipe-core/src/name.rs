@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result};
 
-/// A string type whose constructor holds the rule.
+/// A string type whose constructor holds the rule. Clones share the text: contexts are cloned for each
+/// request.
 macro_rules! parsed_name {
     ($(#[$docs:meta])* $name:ident, $what:literal, $check:path) => {
         $(#[$docs])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Parses the name.
@@ -51,7 +52,7 @@ macro_rules! parsed_name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.into()
+                name.as_str().to_owned()
             }
         }
     };

@@ -132,7 +132,7 @@ impl Inner {
             };
             let page = serde_json::from_slice::<Page<'_>>(&answer.body);
             let page = page.map_err(|_| malformed(&answer))?;
-            for item in &page.items {
+            for item in page.items.iter().flatten() {
                 let annotation = item.metadata.annotations.as_ref();
                 let annotation = annotation.and_then(|all| all.get(NAME_ANNOTATION));
                 let name = secret_name(&item.metadata.name, annotation.map(|name| &**name));
@@ -181,8 +181,9 @@ fn refer(name: SecretName, namespace: Option<&Namespace>) -> SecretRef {
 struct Page<'a> {
     #[serde(borrow)]
     metadata: PageMetadata<'a>,
+    /// `null` in an empty list of an old server.
     #[serde(borrow, default)]
-    items: Vec<Item<'a>>,
+    items: Option<Vec<Item<'a>>>,
 }
 
 #[derive(Deserialize)]

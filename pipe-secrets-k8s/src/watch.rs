@@ -325,7 +325,7 @@ async fn list(inner: &Inner, target: &Target) -> Result<(u64, SecretEvent)> {
     let found = serde_json::from_slice::<Found<'_>>(&answer.body).ok();
     let found = found.and_then(|mut found| {
         let revision = version(&found.metadata.resource_version)?.number();
-        match found.items.pop() {
+        match found.items.as_mut().and_then(Vec::pop) {
             None => Some((revision, SecretEvent::Absent)),
             // The list may be newer than its item; the item is no newer than the list.
             Some(item) => Some((revision, SecretEvent::Present(item.into_secret()))),
@@ -346,6 +346,7 @@ async fn open(inner: &Inner, target: &Target, revision: u64) -> Result<HttpStrea
 struct Found<'a> {
     #[serde(borrow)]
     metadata: crate::secret::Revision<'a>,
+    /// `null` in an empty list of an old server.
     #[serde(borrow, default)]
-    items: Vec<Stored<'a>>,
+    items: Option<Vec<Stored<'a>>>,
 }

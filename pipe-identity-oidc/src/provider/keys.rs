@@ -326,8 +326,9 @@ impl Inner {
     }
 }
 
-/// A key id is looked for again after this long at the latest.
-const LONGEST_MISS: Duration = Duration::from_secs(600);
+/// A key id is looked for again after this long at the latest: who presents a key id before its key
+/// is published keeps the key out for no longer.
+const LONGEST_MISS: Duration = Duration::from_secs(60);
 
 fn hash(kid: &str) -> KidHash {
     let mut hash = KidHash::default();

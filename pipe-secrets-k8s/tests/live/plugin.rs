@@ -110,13 +110,19 @@ mod identity_suite {
     }
 }
 
+/// A plugin, and the settings for another one beside it.
+async fn cluster() -> Option<((Kubernetes, KubernetesConfig), ())> {
+    let config = config().await?;
+    Some(((plugin(config.clone()), config), ()))
+}
+
 macro_rules! on_the_cluster {
     ($($case:ident => |$plugin:ident, $config:ident| $call:expr;)*) => {$(
         #[test]
         fn $case() {
-            pipe_testkit::run::case(stringify!($case), live, |$plugin| async move {
+            pipe_testkit::run::case(stringify!($case), cluster, |made: (Kubernetes, _)| async move {
                 #[allow(unused_variables, reason = "most cases need no second plugin")]
-                let $config = config().await.expect("the plugin was made from it");
+                let ($plugin, $config) = made;
                 $call.await;
             });
         }
