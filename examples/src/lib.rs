@@ -2,6 +2,7 @@
 
 use pipe_identity_oidc::{Oidc, OidcConfig};
 use pipe_registry::Registry;
+use pipe_secrets_k8s::{Kubernetes, KubernetesConfig, KubernetesIdentity};
 use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
 use schemars::JsonSchema;
@@ -29,10 +30,12 @@ impl Default for InMemoryConfig {
 pub fn registry() -> Registry {
     Registry::new()
         .with_secrets_kind::<OpenBaoConfig, _, _>("openbao", OpenBao::new)
+        .with_secrets_kind::<KubernetesConfig, _, _>("kubernetes", Kubernetes::new)
         .with_secrets_kind::<InMemoryConfig, _, _>("in-memory", |config| {
             Ok(InMemorySecrets::new().named(config.name))
         })
         .with_identity_kind::<OidcConfig, _, _>("oidc", Oidc::new)
+        .with_identity_kind::<KubernetesConfig, _, _>("kubernetes", KubernetesIdentity::new)
         .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
 }
 

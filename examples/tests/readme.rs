@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use pipe_core::SecretsPlugin;
 use pipe_core::secrets::SecretsCapabilities;
+use pipe_secrets_k8s::{Connection, Kubernetes, KubernetesConfig};
 use pipe_secrets_openbao::{Auth, OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::InMemorySecrets;
 
@@ -43,8 +44,13 @@ fn table(plugins: &[(&str, SecretsCapabilities)]) -> String {
 fn the_capability_table_is_what_the_plugins_declare() {
     let auth = Auth::token(pipe_core::SecretSource::env("BAO_TOKEN"));
     let openbao = OpenBao::new(OpenBaoConfig::new("http://127.0.0.1:8200", auth)).unwrap();
+    let token = pipe_core::SecretSource::env("KUBE_TOKEN");
+    let cluster = Connection::cluster("https://127.0.0.1:6443", token);
+    let config = KubernetesConfig::new(cluster).with_namespace("default");
+    let kubernetes = Kubernetes::new(config).unwrap();
     let expected = table(&[
         ("OpenBao", openbao.capabilities()),
+        ("Kubernetes", kubernetes.capabilities()),
         ("InMemorySecrets", InMemorySecrets::new().capabilities()),
     ]);
     let (_, rest) = README.split_once("<!-- capabilities").expect("the table is marked");
