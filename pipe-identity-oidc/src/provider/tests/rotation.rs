@@ -72,12 +72,12 @@ async fn a_thousand_unknown_keys_are_one_fetch_per_cooldown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_unknown_key_is_looked_for_ever_more_rarely() {
+async fn one_unknown_key_is_looked_for_more_rarely_and_within_a_minute() {
     let script = Script::new();
     script.serve(Answer::keys(&["a"]).with("cache-control", "max-age=86400"));
     let provider = warm(&script).await;
     let mut at = Vec::new();
-    for second in 0..3600 {
+    for second in 0..300 {
         let before = script.fetches();
         assert!(!knows(&provider, "made-up").await);
         if script.fetches() > before {
@@ -85,7 +85,7 @@ async fn one_unknown_key_is_looked_for_ever_more_rarely() {
         }
         pass(SECOND).await;
     }
-    assert_eq!(at, [30, 60, 120, 240, 480, 960, 1560, 2160, 2760, 3360]);
+    assert_eq!(at, [30, 60, 120, 180, 240]);
     // Another one is not kept waiting by that.
     script.serve(Answer::keys(&["a", "b"]));
     pass(30 * SECOND).await;
