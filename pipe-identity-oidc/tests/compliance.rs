@@ -10,7 +10,7 @@ use pipe_identity_oidc::{
 };
 use pipe_testkit::Trust;
 use pipe_testkit::issuer::{CLIENT_ID, CLIENT_SECRET, TestIssuer};
-use pipe_testkit::wrapped::{Stack, stack, stack_with_clock};
+use pipe_testkit::wrapped::{Stack, StackWithoutRetry, stack, stack_without_retry_with_clock};
 
 /// Signs itself, and obtains credentials from a provider.
 async fn signing(algorithm: Algorithm) -> Option<(Oidc, TestIssuer)> {
@@ -83,10 +83,11 @@ mod issuer {
 mod wrapped_issuer {
     use super::*;
 
-    async fn wrapped(trust: Trust) -> Option<(Stack<Oidc>, ())> {
+    /// Without retries: the suite's provider is down on purpose.
+    async fn wrapped(trust: Trust) -> Option<(StackWithoutRetry<Oidc>, ())> {
         let clock = trust.clock.clone();
         let (plugin, ()) = trusting(trust).await?;
-        Some((stack_with_clock(plugin, &clock), ()))
+        Some((stack_without_retry_with_clock(plugin, &clock), ()))
     }
     pipe_testkit::identity_compliance!(trusting = wrapped);
 }

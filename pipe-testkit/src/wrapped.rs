@@ -31,15 +31,14 @@ pub fn stack<P>(plugin: P) -> Stack<P> {
     observed(Cached::new(plugin, CachePolicy::new()))
 }
 
-/// As [`stack`], for a plugin that tells the time of day by this clock.
-pub fn stack_with_clock<P>(plugin: P, clock: &Clock) -> Stack<P> {
-    let plugin = Retry::new(Timeout::new(plugin, LIMIT));
-    observed(Cached::with_clock(plugin, CachePolicy::new(), clock))
-}
-
 /// As [`stack`], without [`Retry`].
 pub fn stack_without_retry<P>(plugin: P) -> StackWithoutRetry<P> {
     observed(Cached::new(Timeout::new(plugin, LIMIT), CachePolicy::new()))
+}
+
+/// As [`stack_without_retry`], for a plugin that tells the time of day by this clock.
+pub fn stack_without_retry_with_clock<P>(plugin: P, clock: &Clock) -> StackWithoutRetry<P> {
+    observed(Cached::with_clock(Timeout::new(plugin, LIMIT), CachePolicy::new(), clock))
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
