@@ -16,6 +16,10 @@ live:
 live-oidc:
     cargo test -p pipe-identity-oidc --test live
 
+# The live suite against a real API server (live/kubernetes/install.sh builds it)
+live-kubernetes:
+    cargo test -p pipe-secrets-k8s --test live
+
 # Format
 fmt:
     cargo fmt --all
