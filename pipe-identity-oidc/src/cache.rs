@@ -1,13 +1,15 @@
 //! Tokens that were checked a moment ago.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use pipe_core::identity::BearerToken;
-use quick_cache::sync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use tokio::time::Instant;
 
 /// Remembers what was found out about tokens, by a digest of each: no token is kept.
@@ -16,15 +18,69 @@ use tokio::time::Instant;
 /// key that was removed is checked again, and refused. What the issuer itself said belongs to none.
 /// A cache belongs to one plugin with its one set of policies, and never answers for another.
 pub(crate) struct TokenCache<V> {
-    kept: Cache<Digest, Kept<V>>,
+    kept: Cache<Digest, Kept<V>, UnitWeighter, ByDigest>,
     size: usize,
     /// How often everything was forgotten.
     clearings: AtomicU64,
 }
 
 /// A digest of a token, and of the issuer that is asked about it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 32]);
+
+/// Half of it: what a cryptographic hash has made of the token is spread well enough.
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.0[..16]);
+        state.write_u128(u128::from_ne_bytes(half));
+    }
+}
+
+/// Makes places in the cache out of digests, by a multiplication with numbers that nobody outside
+/// knows: whoever can choose tokens must not be able to crowd one place with them.
+#[derive(Clone, Copy)]
+struct ByDigest(u64, u64);
+
+impl ByDigest {
+    fn new() -> Self {
+        let random = || RandomState::new().hash_one(());
+        Self(random(), random())
+    }
+}
+
+impl BuildHasher for ByDigest {
+    type Hasher = Place;
+
+    fn build_hasher(&self) -> Place {
+        Place { keys: *self, place: 0 }
+    }
+}
+
+struct Place {
+    keys: ByDigest,
+    place: u64,
+}
+
+impl Hasher for Place {
+    fn finish(&self) -> u64 {
+        self.place
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a half at a time")]
+    fn write_u128(&mut self, half: u128) {
+        let ByDigest(one, other) = self.keys;
+        let product = u128::from(half as u64 ^ one ^ self.place)
+            .wrapping_mul(u128::from((half >> 64) as u64 ^ other));
+        self.place = product as u64 ^ (product >> 64) as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(*byte));
+        }
+    }
+}
 
 impl Digest {
     pub(crate) fn of(token: &[u8]) -> Self {
@@ -49,7 +105,14 @@ impl<V> Clone for Kept<V> {
 impl<V> TokenCache<V> {
     /// Remembers so many tokens; none when `size` is 0.
     pub(crate) fn new(size: usize) -> Self {
-        Self { kept: Cache::new(size), size, clearings: AtomicU64::new(0) }
+        let kept = Cache::with(
+            size,
+            size as u64,
+            UnitWeighter,
+            ByDigest::new(),
+            DefaultLifecycle::default(),
+        );
+        Self { kept, size, clearings: AtomicU64::new(0) }
     }
 
     /// The name of a token here; `None` when none is remembered, and so none needs a name.
@@ -59,8 +122,12 @@ impl<V> TokenCache<V> {
 
     /// What is known, and the generation that it belongs to.
     pub(crate) fn get(&self, digest: &Digest) -> Option<(Arc<V>, Option<u64>)> {
+        self.get_at(digest, Instant::now())
+    }
+
+    pub(crate) fn get_at(&self, digest: &Digest, now: Instant) -> Option<(Arc<V>, Option<u64>)> {
         let kept = self.kept.get(digest)?;
-        if Instant::now() < kept.until {
+        if now < kept.until {
             return Some((kept.value, kept.generation));
         }
         self.kept.remove(digest);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use pipe_core::identity::BearerToken;
 use pipe_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
 
 use crate::cache::Digest;
 use crate::client::{Endpoints, Recipient};
@@ -92,9 +93,9 @@ impl KeySource {
     }
 
     /// Which keys they are, when any may be used now.
-    pub(crate) fn generation(&self) -> Option<u64> {
+    pub(crate) fn generation_at(&self, now: Instant) -> Option<u64> {
         match self {
-            Self::Provider { provider, .. } => provider.generation(),
+            Self::Provider { provider, .. } => provider.generation_at(now),
             Self::Secret(ring) => Some(ring.generation),
             Self::Own(own) => Some(own.issuer.generation()),
         }

@@ -12,6 +12,7 @@ use pipe_core::identity::{
 use pipe_core::{
     Clock, Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecurityContext, TokenFault,
 };
+use tokio::time::Instant;
 
 use crate::binding::ProofChecker;
 use crate::cache::{Digest, TokenCache};
@@ -97,13 +98,51 @@ impl Inner {
             return Err(Error::new(ErrorKind::InvalidArgument, "no audience is expected")
                 .hint("say in `TokenExpectation` for whom the token has to be meant"));
         }
-        let now = self.clock.now();
         let digest = self.cache.name(token);
-        let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
-            Some(verified) => verified,
-            // In a box of its own, so that what is known is answered from a small one.
-            None => Box::pin(self.find_out(token, digest, &expect.audiences, now)).await?,
+        // What is known is answered without waiting, from a small future; the rest has a box of its own.
+        let context = match digest.as_ref().and_then(|digest| self.known(digest)) {
+            Some(verified) => self.accept(verified, token, expect)?,
+            None => Box::pin(self.find_out(token, digest, expect)).await?,
         };
+        match &self.roles {
+            None => Ok(context),
+            Some(_) => Box::pin(self.with_roles(context)).await,
+        }
+    }
+
+    /// What was found out before, if the keys are still those that it was found out with.
+    fn known(&self, digest: &Digest) -> Option<Arc<Verified>> {
+        let now = Instant::now();
+        let (verified, generation) = self.cache.get_at(digest, now)?;
+        let current = || self.trusted[verified.trusted].keys.generation_at(now);
+        (generation.is_none() || generation == current()).then_some(verified)
+    }
+
+    async fn find_out(
+        &self,
+        token: &BearerToken,
+        digest: Option<Digest>,
+        expect: &TokenExpectation,
+    ) -> Result<SecurityContext> {
+        let clearings = self.cache.clearings();
+        let now = self.clock.now();
+        let Found { verified, generation, ttl } =
+            self.verify(token, &expect.audiences, now).await?;
+        let verified = Arc::new(verified);
+        if let Some(digest) = digest {
+            self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
+        }
+        self.accept(verified, token, expect)
+    }
+
+    /// What has to hold for each presentation of a token, whether it was known before or not.
+    fn accept(
+        &self,
+        verified: Arc<Verified>,
+        token: &BearerToken,
+        expect: &TokenExpectation,
+    ) -> Result<SecurityContext> {
+        let now = self.clock.now();
         let trusted = &self.trusted[verified.trusted];
         trusted.check_again(&verified, &expect.audiences, now)?;
         let binding = verified.confirmation();
@@ -115,32 +154,8 @@ impl Inner {
             verified.context.require_tenant(tenant)?;
         }
         // Nobody else has what is not remembered.
-        let context = Arc::try_unwrap(verified)
-            .map_or_else(|shared| shared.context.clone(), |own| own.context);
-        self.with_roles(context).await
-    }
-
-    /// What was found out before, if the keys are still those that it was found out with.
-    fn known(&self, digest: &Digest) -> Option<Arc<Verified>> {
-        let (verified, generation) = self.cache.get(digest)?;
-        let current = || self.trusted[verified.trusted].keys.generation();
-        (generation.is_none() || generation == current()).then_some(verified)
-    }
-
-    async fn find_out(
-        &self,
-        token: &BearerToken,
-        digest: Option<Digest>,
-        audiences: &[String],
-        now: SystemTime,
-    ) -> Result<Arc<Verified>> {
-        let clearings = self.cache.clearings();
-        let Found { verified, generation, ttl } = self.verify(token, audiences, now).await?;
-        let verified = Arc::new(verified);
-        if let Some(digest) = digest {
-            self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
-        }
-        Ok(verified)
+        Ok(Arc::try_unwrap(verified)
+            .map_or_else(|shared| shared.context.clone(), |own| own.context))
     }
 
     async fn verify(

@@ -106,8 +106,8 @@ impl Keys {
         self.inner.ring.load_full()
     }
 
-    pub(super) fn generation(&self) -> Option<u64> {
-        let (ring, now) = (self.inner.ring.load(), Instant::now());
+    pub(super) fn generation_at(&self, now: Instant) -> Option<u64> {
+        let ring = self.inner.ring.load();
         let ring = ring.as_ref().filter(|ring| ring.is_usable(now))?;
         // Whoever remembers what was verified asks for nothing more, and is to notice a removed key.
         if ring.is_due(now) {

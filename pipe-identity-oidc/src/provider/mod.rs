@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pipe_core::{Error, ErrorKind, Result, SecretValue};
+use tokio::time::Instant;
 
 use self::discovery::Discovery;
 use self::endpoint::Endpoints;
@@ -130,8 +131,13 @@ impl Provider {
     }
 
     /// The generation of [`current`](Self::current), without touching what other threads touch.
-    pub(crate) fn generation(&self) -> Option<u64> {
-        self.0.keys.generation()
+    pub(crate) fn generation_at(&self, now: Instant) -> Option<u64> {
+        self.0.keys.generation_at(now)
+    }
+
+    #[cfg(test)]
+    fn generation(&self) -> Option<u64> {
+        self.generation_at(Instant::now())
     }
 
     /// The keys to verify a token with. Returns at once when they have the token's key, or the
