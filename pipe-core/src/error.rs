@@ -206,7 +206,7 @@ struct Inner {
     message: Cow<'static, str>,
     plugin: Cow<'static, str>,
     operation: &'static str,
-    context: Vec<(&'static str, String)>,
+    context: Vec<(Cow<'static, str>, String)>,
     hint: Option<Cow<'static, str>>,
     retryable: bool,
     retry_after: Option<Duration>,
@@ -246,8 +246,9 @@ impl Error {
     /// Adds a name or a number that helps to find the cause. The first sixteen are kept, any more
     /// are dropped.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
         if self.0.context.len() < CONTEXT_LIMIT {
+            let key = one_line(key.into());
             self.0.context.push((key, one_line(value.to_string().into()).into_owned()));
         }
         self
@@ -321,8 +322,8 @@ impl Error {
     }
 
     /// All pieces of context, in the order in which they were added.
-    pub fn contexts(&self) -> impl ExactSizeIterator<Item = (&'static str, &str)> {
-        self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
+    pub fn contexts(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.context.iter().map(|(key, value)| (&**key, value.as_str()))
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

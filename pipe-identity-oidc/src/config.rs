@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipe_core::Clock;
 use pipe_core::identity::RoleResolver;
-use pipe_core::{Clock, Error, ErrorKind, Result};
 use serde::Deserialize;
 
 pub use self::introspection::{IntrospectedTokens, IntrospectionConfig};
@@ -164,37 +164,3 @@ fn default_max_lifetime() -> Duration {
 
 /// Where a template has the tenant.
 pub(crate) const TENANT_PLACE: &str = "{tenantid}";
-
-/// Collects what is wrong, so that all of it can be said at once.
-#[derive(Default)]
-pub(crate) struct Faults(Vec<String>);
-
-impl Faults {
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(crate) fn add(&mut self, setting: impl fmt::Display, fault: impl fmt::Display) {
-        self.0.push(format!("`{setting}` {fault}"));
-    }
-
-    /// Keeps a result's value, and what is wrong with it otherwise.
-    pub(crate) fn keep<T>(&mut self, setting: impl fmt::Display, result: Result<T>) -> Option<T> {
-        let fault = |error: Error| {
-            let mut fault = format!(": {}", error.message());
-            for (name, value) in error.contexts() {
-                fault += &format!(", {name} {value}");
-            }
-            fault
-        };
-        result.map_err(|error| self.0.push(format!("`{setting}`{}", fault(error)))).ok()
-    }
-
-    pub(crate) fn into_result(self) -> Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::ConfigInvalid, self.0.join("; "))
-            .hint("correct the named settings and start again"))
-    }
-}

@@ -81,7 +81,7 @@ fn schema_of<C: JsonSchema>() -> Value {
 }
 
 /// What a constructor or a policy refused: its settings, or else all of them.
-pub(crate) fn refused(error: &pipe_core::Error) -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn refused(error: &pipe_core::Error) -> impl Iterator<Item = (&str, String)> {
     let whole = (error.contexts().len() == 0)
         .then(|| ("", format!("{}; {}", error.message(), error.hint_text())));
     error.contexts().map(|(setting, fault)| (setting, fault.to_owned())).chain(whole)

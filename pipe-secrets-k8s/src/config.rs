@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use pipe_core::{Result, SecretSource};
+use pipe_core::{ConfigFaults, Result, SecretSource};
 use pipe_http::{HttpConfig, ServerAddress};
 use serde::Deserialize;
 
-use crate::faults::Faults;
 use crate::names::check_namespace;
 
 /// Which cluster, who we are there, and in which namespace the Secrets are.
@@ -142,7 +141,7 @@ impl KubernetesConfig {
     }
 
     /// What can be checked without looking at files or the network.
-    pub(crate) fn check(&self, faults: &mut Faults) {
+    pub(crate) fn check(&self, faults: &mut ConfigFaults) {
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
         {
             faults.add("name", "must not be empty or have spaces in it");
@@ -314,7 +313,7 @@ impl Impersonation {
         self
     }
 
-    fn check(&self, faults: &mut Faults) {
+    fn check(&self, faults: &mut ConfigFaults) {
         let sound = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
         if !sound(&self.user) {
             faults.add("impersonate.user", "must be visible ASCII, and not empty");
@@ -326,7 +325,11 @@ impl Impersonation {
 }
 
 /// Every fault of the settings, those of the connection's files included.
-pub(crate) fn checked<T>(config: &KubernetesConfig, found: Option<T>, faults: Faults) -> Result<T> {
+pub(crate) fn checked<T>(
+    config: &KubernetesConfig,
+    found: Option<T>,
+    faults: ConfigFaults,
+) -> Result<T> {
     match found {
         Some(found) if faults.is_empty() => Ok(found),
         _ => Err(faults.into_error().at(&config.name, "new")),

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig};
 use pipe_core::identity::ServiceAuthRequest;
-use pipe_core::{IdentityPlugin, Result, SecretSource};
+use pipe_core::{ConfigFaults, IdentityPlugin, Result, SecretSource};
 use pipe_http::{CaBundle, HttpClient, ServerAddress};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 use crate::auth::Auth;
 use crate::client::Client;
 use crate::config::{Connection, Impersonation, KubeconfigConnection, KubernetesConfig, checked};
-use crate::faults::Faults;
 use crate::names::check_namespace;
 
 /// Where Kubernetes puts what a pod needs to speak to the API server.
@@ -37,7 +36,7 @@ pub(crate) fn connect(
     config: &KubernetesConfig,
     identity: Option<(Arc<dyn IdentityPlugin>, ServiceAuthRequest)>,
 ) -> Result<Connected> {
-    let mut faults = Faults::default();
+    let mut faults = ConfigFaults::new();
     config.check(&mut faults);
     let found = match &config.connection {
         Connection::InCluster => in_cluster(Path::new(SERVICE_ACCOUNT), &mut faults),
@@ -68,7 +67,7 @@ fn finish(
     config: &KubernetesConfig,
     target: Target,
     identity: Option<(Arc<dyn IdentityPlugin>, ServiceAuthRequest)>,
-    faults: &mut Faults,
+    faults: &mut ConfigFaults,
 ) -> Option<Connected> {
     let mut http = config.http.clone();
     http.ca = http.ca.or(target.ca);
@@ -93,17 +92,17 @@ fn finish(
     let address = faults.keep("connection.address", target.address.parse::<ServerAddress>());
     // The faults of `http` do not depend on a sound address.
     let checkable = address.or_else(|| "https://localhost".parse().ok())?;
-    let requests = faults.keep_http(HttpClient::new(&http, &checkable))?;
+    let requests = faults.keep_below("http", HttpClient::new(&http, &checkable))?;
     // Watches have connections of their own: an HTTP/2 connection carries 100 streams, and reads
     // must not wait for the end of a watch.
-    let watches = faults.keep_http(HttpClient::new(&http, &checkable))?;
+    let watches = faults.keep_below("http", HttpClient::new(&http, &checkable))?;
     let impersonate = config.impersonate.clone().or(target.impersonate);
     let timeout = (http.timeout, http.max_body);
     let client = Client::new(requests, watches, auth, impersonate.as_ref(), timeout);
     Some(Connected { client, namespace: namespace? })
 }
 
-fn in_cluster(account: &Path, faults: &mut Faults) -> Option<Target> {
+fn in_cluster(account: &Path, faults: &mut ConfigFaults) -> Option<Target> {
     let mut variable = |name: &'static str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         if value.is_none() {
@@ -125,7 +124,7 @@ fn in_cluster(account: &Path, faults: &mut Faults) -> Option<Target> {
     })
 }
 
-fn kubeconfig(connection: &KubeconfigConnection, faults: &mut Faults) -> Option<Target> {
+fn kubeconfig(connection: &KubeconfigConnection, faults: &mut ConfigFaults) -> Option<Target> {
     let read = match &connection.path {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
@@ -159,7 +158,7 @@ fn of_context(
     context: &Context,
     cluster: &Cluster,
     user: &AuthInfo,
-    faults: &mut Faults,
+    faults: &mut ConfigFaults,
 ) -> Option<Target> {
     let mut refuse = |refused: bool, fault: &'static str| {
         if refused {
@@ -218,7 +217,7 @@ fn of_context(
 
 /// Certificate and key in one secret, as `http.client_certificate` has them. The outer `None` says
 /// that there was a fault.
-fn client_certificate(user: &AuthInfo, faults: &mut Faults) -> Option<Option<SecretSource>> {
+fn client_certificate(user: &AuthInfo, faults: &mut ConfigFaults) -> Option<Option<SecretSource>> {
     let key_data = user.client_key_data.as_ref().map(|key| key.expose_secret());
     let certificate = pem(
         user.client_certificate_data.as_deref(),
@@ -248,7 +247,7 @@ fn pem(
     data: Option<&str>,
     file: Option<&str>,
     what: &'static str,
-    faults: &mut Faults,
+    faults: &mut ConfigFaults,
 ) -> Option<Option<Zeroizing<Vec<u8>>>> {
     match (data, file) {
         (Some(data), _) => decoded(data, what, faults).map(|pem| Some(Zeroizing::new(pem))),
@@ -261,7 +260,7 @@ fn pem(
     }
 }
 
-fn decoded(data: &str, what: &'static str, faults: &mut Faults) -> Option<Vec<u8>> {
+fn decoded(data: &str, what: &'static str, faults: &mut ConfigFaults) -> Option<Vec<u8>> {
     let decoded = STANDARD.decode(data.trim_ascii()).ok();
     if decoded.is_none() {
         faults.add("connection.context", format!("its {what} is not base64"));

@@ -7,7 +7,6 @@ mod client;
 mod config;
 mod connect;
 mod error;
-mod faults;
 mod names;
 mod object;
 mod plugin;

@@ -4,7 +4,7 @@ use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
-use pipe_core::{Error, ErrorKind, Namespace, Result, SecretName, SecretSource};
+use pipe_core::{ConfigFaults, Namespace, Result, SecretName, SecretSource};
 use pipe_http::{CaBundle, HttpClient, HttpConfig, ServerAddress};
 use serde::Deserialize;
 
@@ -102,7 +102,7 @@ impl OpenBaoConfig {
     fn from_variables(
         variable: impl Fn(&'static str) -> Result<Option<String>, &'static str>,
     ) -> Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = ConfigFaults::new();
         let mut set = |name: &'static str| {
             let value = variable(name).map_err(|fault| faults.add(name, fault)).ok().flatten();
             value.filter(|value| !value.is_empty())
@@ -137,7 +137,7 @@ impl OpenBaoConfig {
             faults.add("BAO_SKIP_VERIFY", "certificates are always verified; set BAO_CACERT");
         }
         for (name, _) in others.iter().filter(|(_, value)| value.is_some()) {
-            faults.add(name, "is not read from the environment; use the settings of `http`");
+            faults.add(*name, "is not read from the environment; use the settings of `http`");
         }
         if address.is_none() {
             faults.add("BAO_ADDR", "is not set");
@@ -146,7 +146,7 @@ impl OpenBaoConfig {
             faults.add("BAO_TOKEN", "is not set, and neither is BAO_ROLE");
         }
         match (address, auth) {
-            (Some(address), Some(auth)) if faults.0.is_empty() => {
+            (Some(address), Some(auth)) if faults.is_empty() => {
                 let mut config = Self::new(address, auth);
                 config.namespace = namespace;
                 config.http.ca = ca.map(CaBundle::file);
@@ -188,7 +188,7 @@ impl OpenBaoConfig {
 
     /// Everything that can be checked without asking the server, all faults at once.
     pub(crate) fn check(&self) -> Result<Checked> {
-        let mut faults = Faults::default();
+        let mut faults = ConfigFaults::new();
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
         {
             faults.add("name", "must not be empty or have spaces in it");
@@ -200,7 +200,7 @@ impl OpenBaoConfig {
         // The faults of `http` do not depend on a sound address.
         let checkable = address.or_else(|| "https://localhost".parse().ok());
         let http = checkable
-            .and_then(|address| faults.keep_all(HTTP, HttpClient::new(&self.http, &address)));
+            .and_then(|address| faults.keep_below("http", HttpClient::new(&self.http, &address)));
         let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
         let namespace = trimmed
             .filter(|text| !text.is_empty())
@@ -208,7 +208,7 @@ impl OpenBaoConfig {
         let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
         self.auth.check(&mut faults);
         match (http, mount) {
-            (Some(http), Some(mount)) if faults.0.is_empty() => {
+            (Some(http), Some(mount)) if faults.is_empty() => {
                 Ok(Checked { http, namespace, mount })
             }
             _ => Err(faults.into_error()),
@@ -259,7 +259,7 @@ impl Auth {
         Self::Token(TokenAuth { token: token.into() })
     }
 
-    fn check(&self, faults: &mut Faults) {
+    fn check(&self, faults: &mut ConfigFaults) {
         let mount = match self {
             Self::Token(_) => return,
             Self::Kubernetes(auth) => {
@@ -383,59 +383,6 @@ impl AppRoleAuth {
 impl From<AppRoleAuth> for Auth {
     fn from(auth: AppRoleAuth) -> Self {
         Self::AppRole(auth)
-    }
-}
-
-/// The settings of `http` that can be wrong.
-const HTTP: &[&str] = &[
-    "http.connect_timeout",
-    "http.timeout",
-    "http.max_body",
-    "http.ca",
-    "http.client_certificate",
-    "http.proxy",
-    "http.user_agent",
-];
-
-/// Collects what is wrong, so that all of it can be said at once.
-#[derive(Default)]
-struct Faults(Vec<(&'static str, String)>);
-
-impl Faults {
-    fn add(&mut self, setting: &'static str, fault: impl Into<String>) {
-        self.0.push((setting, fault.into()));
-    }
-
-    /// Without the error's context, which has the refused value in it.
-    fn keep<T>(&mut self, setting: &'static str, result: Result<T>) -> Option<T> {
-        let fault = |error: Error| format!("{}; {}", error.message(), error.hint_text());
-        result.map_err(|error| self.add(setting, fault(error))).ok()
-    }
-
-    /// Each fault that names one of these settings by the last part of its name.
-    fn keep_all<T>(&mut self, settings: &[&'static str], result: Result<T>) -> Option<T> {
-        let error = match result {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
-        if error.contexts().len() == 0 {
-            self.add("http", error.message());
-        }
-        for (name, fault) in error.contexts() {
-            let full = settings.iter().find(|full| full.rsplit('.').next() == Some(name));
-            self.add(full.unwrap_or(&name), fault);
-        }
-        None
-    }
-
-    fn into_error(self) -> Error {
-        let settings: Vec<_> = self.0.iter().map(|(setting, _)| *setting).collect();
-        let hint = format!("correct {}", settings.join(", "));
-        let error = Error::new(ErrorKind::ConfigInvalid, "the settings are not usable");
-        self.0
-            .into_iter()
-            .fold(error, |error, (setting, fault)| error.with(setting, fault))
-            .hint(hint)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::writer::Writer;
 use super::{AuditEvent, AuditSink};
 use crate::wrap::Receipt;
-use crate::{Error, ErrorKind, Result, SecretValue};
+use crate::{ConfigFaults, Error, ErrorKind, Result, SecretValue};
 
 /// When lines are pressed onto the disk. What the process has written survives its own end in any
 /// case; this is about the end of the machine. Unless it is `Always`, a machine that loses its power
@@ -91,13 +91,13 @@ impl JsonLinesConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let mut faults = crate::wrap::Faults::default();
-        faults.unless(self.max_bytes > 0, "max_bytes", "must be at least 1");
+        let mut faults = ConfigFaults::new();
+        faults.require(self.max_bytes > 0, "max_bytes", "must be at least 1");
         let queue = 1..=Semaphore::MAX_PERMITS;
-        faults.unless(queue.contains(&self.queue), "queue", "must be at least 1");
-        faults.unless(!self.timeout.is_zero(), "timeout", "must be more than nothing");
+        faults.require(queue.contains(&self.queue), "queue", "must be at least 1");
+        faults.require(!self.timeout.is_zero(), "timeout", "must be more than nothing");
         let is_strong = self.key.as_ref().is_none_or(|key| key.len() >= 32);
-        faults.unless(is_strong, "key", "must have 32 bytes or more");
+        faults.require(is_strong, "key", "must have 32 bytes or more");
         faults.into_result()
     }
 }

@@ -66,7 +66,6 @@ pub use self::fallback::{Fallback, FallbackPolicy};
 pub use self::metrics::Metrics;
 pub use self::observed::Observed;
 pub use self::observer::{Answered, Call, Observer, Outcome, Receipt, Subject};
-pub(crate) use self::policy::Faults;
 pub use self::policy::{CachePolicy, RetryPolicy};
 pub use self::retry::Retry;
 pub use self::timeout::Timeout;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{ConfigFaults, Result};
 
 /// How often, and for how long, [`Retry`](super::Retry) tries.
 ///
@@ -96,12 +96,12 @@ impl RetryPolicy {
     /// # Errors
     /// `ConfigInvalid`, naming the settings.
     pub fn check(&self) -> Result<()> {
-        let mut faults = Faults::default();
-        faults.unless(self.attempts > 0, "attempts", "must be at least 1");
-        faults.unless(!self.base.is_zero(), "base", "must be more than nothing");
-        faults.unless(self.longest >= self.base, "longest", "must not be shorter than `base`");
-        faults.unless(!self.floor.is_zero(), "floor", "must be more than nothing");
-        faults.unless(!self.deadline.is_zero(), "deadline", "must be more than nothing");
+        let mut faults = ConfigFaults::new();
+        faults.require(self.attempts > 0, "attempts", "must be at least 1");
+        faults.require(!self.base.is_zero(), "base", "must be more than nothing");
+        faults.require(self.longest >= self.base, "longest", "must not be shorter than `base`");
+        faults.require(!self.floor.is_zero(), "floor", "must be more than nothing");
+        faults.require(!self.deadline.is_zero(), "deadline", "must be more than nothing");
         faults.into_result()
     }
 }
@@ -219,14 +219,18 @@ impl CachePolicy {
     /// # Errors
     /// `ConfigInvalid`, naming the settings.
     pub fn check(&self) -> Result<()> {
-        let mut faults = Faults::default();
+        let mut faults = ConfigFaults::new();
         let in_bounds = |time: Duration| time <= YEAR;
-        faults.unless(!self.ttl.is_zero() && in_bounds(self.ttl), "ttl", "must be up to a year");
-        faults.unless(in_bounds(self.absent_ttl), "absent_ttl", "must be up to a year");
-        faults.unless(in_bounds(self.stale_if_error), "stale_if_error", "must be up to a year");
-        faults.unless((1..=100).contains(&self.refresh_ahead), "refresh_ahead", "must be 1 to 100");
-        faults.unless(self.max_entries > 0, "max_entries", "must be at least 1");
-        faults.unless(self.max_bytes > 0, "max_bytes", "must be at least 1");
+        faults.require(!self.ttl.is_zero() && in_bounds(self.ttl), "ttl", "must be up to a year");
+        faults.require(in_bounds(self.absent_ttl), "absent_ttl", "must be up to a year");
+        faults.require(in_bounds(self.stale_if_error), "stale_if_error", "must be up to a year");
+        faults.require(
+            (1..=100).contains(&self.refresh_ahead),
+            "refresh_ahead",
+            "must be 1 to 100",
+        );
+        faults.require(self.max_entries > 0, "max_entries", "must be at least 1");
+        faults.require(self.max_bytes > 0, "max_bytes", "must be at least 1");
         faults.into_result()
     }
 }
@@ -234,32 +238,10 @@ impl CachePolicy {
 /// No time in a policy is longer: sums of a few stay within what clocks can tell.
 pub(super) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// All that is wrong, to be said at once.
-#[derive(Default)]
-pub(crate) struct Faults(Vec<(&'static str, &'static str)>);
-
-impl Faults {
-    pub(crate) fn unless(&mut self, sound: bool, setting: &'static str, fault: &'static str) {
-        if !sound {
-            self.0.push((setting, fault));
-        }
-    }
-
-    pub(crate) fn into_result(self) -> Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        let settings: Vec<_> = self.0.iter().map(|(setting, _)| *setting).collect();
-        let hint = format!("correct {}", settings.join(", "));
-        let error = Error::new(ErrorKind::ConfigInvalid, "the settings are not usable");
-        let error = self.0.into_iter().fold(error, |error, (name, fault)| error.with(name, fault));
-        Err(error.hint(hint))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     #[test]
     fn the_defaults_are_sound() {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_core::{Clock, Error, ErrorKind, Result};
+use pipe_core::{Clock, ConfigFaults, Error, ErrorKind, Result};
 
-use super::{Faults, IssuerConfig, Keys, OidcConfig, SigningConfig, TENANT_PLACE};
+use super::{IssuerConfig, Keys, OidcConfig, SigningConfig, TENANT_PLACE};
 use crate::binding::ProofChecker;
 use crate::cache::TokenCache;
 use crate::client::Credentials;
@@ -30,7 +30,7 @@ const TOO_LONG: &str = "must be 24 hours at most";
 impl OidcConfig {
     /// Everything that can be checked without asking a provider, all faults at once.
     pub(crate) fn build(self) -> Result<Inner> {
-        let mut faults = Faults::default();
+        let mut faults = ConfigFaults::new();
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c.is_control())
         {
             faults.add("name", "must not be empty or have spaces in it");
@@ -71,7 +71,7 @@ impl OidcConfig {
     }
 
     /// What cannot be said of one issuer alone.
-    fn check_together(&self, faults: &mut Faults) {
+    fn check_together(&self, faults: &mut ConfigFaults) {
         for (place, issuer) in self.issuers.iter().enumerate() {
             let own = self.signing.iter().map(|own| own.issuer.clone());
             let others = self.issuers[..place].iter().flat_map(IssuerConfig::spellings);
@@ -96,7 +96,7 @@ impl OidcConfig {
         &self,
         client: &ClientConfig,
         trusted: &[Trusted],
-        faults: &mut Faults,
+        faults: &mut ConfigFaults,
     ) -> Option<Credentials> {
         for (setting, fault) in client.faults() {
             faults.add(setting, fault);
@@ -116,7 +116,7 @@ impl OidcConfig {
                     Some(config) => config.settings(provider::KeySource::Discovery),
                     None => ProviderSettings::new(at, provider::KeySource::Discovery),
                 };
-                faults.keep("client.issuer", Provider::new(settings))?
+                faults.keep_below("client", Provider::new(settings))?
             }
         };
         let patience = config.map_or(super::default_http(), |one| one.http.clone()).timeout;
@@ -134,7 +134,7 @@ impl OidcConfig {
 }
 
 impl IssuerConfig {
-    fn build(&self, at: &str, config: &OidcConfig, faults: &mut Faults) -> Option<Trusted> {
+    fn build(&self, at: &str, config: &OidcConfig, faults: &mut ConfigFaults) -> Option<Trusted> {
         let before = faults.len();
         let setting = |name: &str| format!("{at}.{name}");
         if let Some((name, fault)) = self.preset.faults(&self.issuer, !self.tenants.is_empty()) {
@@ -143,8 +143,8 @@ impl IssuerConfig {
         if self.is_template() && !self.also_known_as.is_empty() {
             faults.add(setting("also_known_as"), "is for an issuer without {tenantid}");
         }
-        let policy = faults.keep(at, self.policy());
-        let keys = faults.keep(setting("keys"), self.key_source());
+        let policy = faults.keep_below(at, self.policy());
+        let keys = faults.keep_below(at, self.key_source());
         let mapping = self.claims.clone().unwrap_or_else(|| self.preset.mapping());
         // A template's tenants are checked by the policy, against `tid`.
         let tenants = match self.is_template() {
@@ -236,24 +236,25 @@ impl IssuerConfig {
             Keys::File(path) => provider::KeySource::File(path.clone()),
             Keys::Inline(document) => provider::KeySource::Inline(document.clone().into_bytes()),
             Keys::Secret(secret) => {
-                let secret = secret.read_once()?;
+                let about = |error| ConfigFaults::about("keys.secret", error);
+                let secret = secret.read_once().map_err(about)?;
                 let algorithms = self.algorithms.iter().flatten();
                 let keys: Result<Vec<_>> = algorithms
                     .map(|algorithm| VerifyingKey::from_secret(secret.expose(), *algorithm))
                     .collect();
-                let keys = keys?;
+                let keys = keys.map_err(about)?;
                 if keys.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::ConfigInvalid,
-                        "a secret is for HS256, HS384 or HS512, one of which `algorithms` names",
+                    return Err(wrong(
+                        "algorithms",
+                        "must name HS256, HS384 or HS512, because `keys` is a secret",
                     ));
                 }
                 return Ok(KeySource::Secret(Arc::new(Ring::new(0, KeySet::from_keys(keys)?))));
             }
         };
         if self.algorithms.iter().flatten().any(|algorithm| algorithm.is_symmetric()) {
-            return Err(Error::new(
-                ErrorKind::ConfigInvalid,
+            return Err(wrong(
+                "keys",
                 "are public, and `algorithms` names those of a shared secret: give the secret",
             ));
         }
@@ -261,7 +262,8 @@ impl IssuerConfig {
         let introspection = self.introspection.as_ref();
         let endpoint =
             introspection.and_then(|config: &IntrospectionConfig| config.endpoint.clone());
-        let endpoints = ProviderEndpoints::new(&self.issuer, provider.clone(), None, endpoint)?;
+        let endpoints = ProviderEndpoints::new(&self.issuer, provider.clone(), None, endpoint)
+            .map_err(|error| ConfigFaults::about("introspection.endpoint", error))?;
         Ok(KeySource::Provider { provider, endpoints: Arc::new(endpoints) })
     }
 
@@ -319,6 +321,12 @@ fn signing_key(algorithm: Algorithm, key: &pipe_core::SecretValue) -> Result<Sig
         true => SigningKey::from_secret(algorithm, key),
         false => SigningKey::from_pem(algorithm, key),
     }
+}
+
+fn wrong(setting: &'static str, fault: &'static str) -> Error {
+    let mut faults = ConfigFaults::new();
+    faults.add(setting, fault);
+    faults.into_error()
 }
 
 /// We trust our own tokens, and what we wrote into them.

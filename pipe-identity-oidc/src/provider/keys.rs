@@ -318,7 +318,8 @@ impl Inner {
             .with("cause", cause.message())
             .with("cause_kind", cause.kind().name())
             .hint(cause.hint_text().to_owned());
-        let error = cause.contexts().fold(error, |error, (key, value)| error.with(key, value));
+        let error =
+            cause.contexts().fold(error, |error, (key, value)| error.with(key.to_owned(), value));
         match cause.retry_after() {
             Some(delay) => error.retry_in(delay),
             None => error,

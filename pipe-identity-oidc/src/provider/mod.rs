@@ -17,7 +17,7 @@ mod status;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pipe_core::{Error, ErrorKind, Result, SecretValue};
+use pipe_core::{ConfigFaults, Error, ErrorKind, Result, SecretValue};
 use tokio::time::Instant;
 
 use self::discovery::Discovery;
@@ -65,7 +65,10 @@ impl Provider {
         if let Some(at) = addresses.jwks_uri.as_ref().or(addresses.discovery.first())
             && !settings.is_static()
         {
-            fetch.prepare(&at.uri.to_string())?;
+            let prepared = fetch.prepare(&at.uri.to_string());
+            let mut faults = ConfigFaults::new();
+            faults.keep_below("http", prepared);
+            faults.into_result()?;
         }
         Self::with(&settings, addresses, endpoints, Arc::new(fetch))
     }
@@ -94,7 +97,8 @@ impl Provider {
         let keys = match (&settings.keys, &discovery) {
             (KeySource::Inline(document), _) => {
                 let keys = keys(look, None);
-                keys.begin(document, None).map_err(|error| unusable(&error, "keys.inline"))?;
+                keys.begin(document, None)
+                    .map_err(|error| ConfigFaults::about("keys.inline", error))?;
                 keys
             }
             (KeySource::File(path), _) => {
@@ -102,7 +106,8 @@ impl Provider {
                 let loaded = file.read(None)?;
                 let keys = keys(look, Some(Arc::new(file)));
                 if let Loaded::Document { body, version, .. } = loaded {
-                    keys.begin(&body, version).map_err(|error| unusable(&error, "keys.file"))?;
+                    keys.begin(&body, version)
+                        .map_err(|error| ConfigFaults::about("keys.file", error))?;
                 }
                 keys
             }
@@ -234,13 +239,6 @@ impl fmt::Debug for Provider {
             .field("keys", &self.0.keys.state())
             .finish_non_exhaustive()
     }
-}
-
-fn unusable(error: &Error, setting: &'static str) -> Error {
-    let fault = Error::new(ErrorKind::ConfigInvalid, "the key set of the settings is not usable")
-        .with(setting, error.message())
-        .hint(error.hint_text().to_owned());
-    error.contexts().fold(fault, |fault, (key, value)| fault.with(key, value))
 }
 
 fn without_network() -> Error {

@@ -115,8 +115,7 @@ impl Load for KeyFile {
 fn read(path: &Path, limit: usize, have: Option<&Version>) -> Result<Loaded> {
     let fault = |why: String| {
         Error::new(ErrorKind::ConfigInvalid, "the file of the key set is not usable")
-            .with("keys.file", path.display())
-            .with("fault", why)
+            .with("keys.file", format!("{}: {why}", path.display()))
             .hint("set `keys.file` to a readable file with a JSON Web Key Set")
     };
     let failed = |error: std::io::Error| fault(error.kind().to_string());
