@@ -390,6 +390,8 @@ impl From<AppRoleAuth> for Auth {
 mod tests {
     use super::*;
 
+    use pipe_core::ErrorKind;
+
     fn from(variables: &[(&str, &str)]) -> Result<OpenBaoConfig> {
         OpenBaoConfig::from_variables(|name| {
             Ok(variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
