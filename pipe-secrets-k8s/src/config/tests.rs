@@ -1,7 +1,7 @@
 use super::*;
 
 fn fault(config: &KubernetesConfig) -> pipe_core::Error {
-    let mut faults = Faults::default();
+    let mut faults = ConfigFaults::new();
     config.check(&mut faults);
     faults.into_error()
 }
