@@ -98,6 +98,6 @@ fn faults_of_the_http_settings_show_before_anybody_is_asked() {
         let mut settings = settings(source);
         settings.http = settings.http.with_timeout(Duration::ZERO);
         let error = Provider::new(settings).unwrap_err();
-        assert!(error.context("timeout").is_some(), "{error}");
+        assert!(error.context("http.timeout").is_some(), "{error}");
     }
 }
