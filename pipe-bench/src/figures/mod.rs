@@ -2,6 +2,7 @@
 
 mod cache;
 mod identity;
+mod kubernetes;
 mod memory;
 mod pod;
 mod stack;
@@ -20,6 +21,7 @@ pub async fn all() -> Report {
     let server = server.as_ref().map_err(Clone::clone);
     uncached::measure(&mut report, server.clone()).await;
     cache::measure(&mut report, server).await;
+    kubernetes::measure(&mut report).await;
     stack::measure(&mut report).await;
     identity::measure(&mut report).await;
     pod::measure(&mut report).await;
