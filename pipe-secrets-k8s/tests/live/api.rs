@@ -91,6 +91,20 @@ impl Api {
         answer(self.request(Method::DELETE, path)).await
     }
 
+    /// Any request, and the whole answer.
+    pub(crate) async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Response {
+        let request = self.request(method, path).body(body);
+        let with =
+            |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+        send(headers.iter().fold(request, with)).await
+    }
+
     /// Posts what must be created, and returns it as the server made it.
     pub(crate) async fn create(&self, path: &str, body: &Value) -> Value {
         let (status, created) = self.post(path, body).await;

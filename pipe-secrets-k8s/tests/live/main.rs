@@ -5,6 +5,7 @@
 
 mod api;
 mod credentials;
+mod exchanges;
 mod flags;
 mod plugin;
 mod process;

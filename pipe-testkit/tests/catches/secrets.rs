@@ -1,6 +1,6 @@
 //! For every case of the secrets suite, the plugin that fails it and no other.
 
-#[path = "secrets/defective.rs"]
+#[path = "secrets/defective/mod.rs"]
 mod defective;
 
 use std::sync::Arc;

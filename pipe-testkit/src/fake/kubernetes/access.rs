@@ -83,6 +83,13 @@ pub(super) struct Wish<'a> {
     pub(super) name: &'a str,
 }
 
+impl<'a> Wish<'a> {
+    /// To create something that no namespace has.
+    pub(super) fn create(resource: &'a str, group: &'a str) -> Self {
+        Self { verb: "create", resource, group, namespace: "", name: "" }
+    }
+}
+
 impl State {
     /// Who sent it, after impersonation.
     pub(super) fn authenticate(&self, call: &Call) -> Result<User, Reply> {
@@ -166,7 +173,12 @@ impl State {
         // Everybody who is known may ask about themselves.
         let own = wish.resource == "selfsubjectaccessreviews"
             && user.groups.iter().any(|group| group == "system:authenticated");
-        is_master || own || self.rules.iter().any(|rule| rule.allows(user, wish))
+        is_master || own || self.rule(user, wish).is_some()
+    }
+
+    /// The rule that allows it, where one does.
+    pub(super) fn rule(&self, user: &User, wish: &Wish<'_>) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.allows(user, wish))
     }
 
     pub(super) fn authorize(&self, user: &User, wish: &Wish<'_>) -> Result<(), Reply> {

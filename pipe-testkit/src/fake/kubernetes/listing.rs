@@ -13,13 +13,15 @@ use super::status::{self, Cause, Reply, bad_request, invalid};
 /// Which objects are meant.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
+    /// Empty is all.
+    namespace: String,
     fields: Vec<(String, String)>,
     labels: Vec<(String, Option<String>)>,
 }
 
 impl Selection {
-    pub(super) fn of(request: &ApiRequest<'_>) -> Result<Self, Reply> {
-        let mut selection = Self::default();
+    pub(super) fn of(request: &ApiRequest<'_>, namespace: &str) -> Result<Self, Reply> {
+        let mut selection = Self { namespace: namespace.to_owned(), ..Self::default() };
         let pairs = |name| request.parameter(name).unwrap_or_default();
         for pair in pairs("fieldSelector").split(',').filter(|pair| !pair.is_empty()) {
             let (field, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -64,7 +66,17 @@ impl Selection {
                 .get(label)
                 .is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         };
-        self.fields.iter().all(field) && self.labels.iter().all(label)
+        (self.namespace.is_empty() || self.namespace == object.namespace)
+            && self.fields.iter().all(field)
+            && self.labels.iter().all(label)
+    }
+
+    /// Where an object stands in a list: lists are in the order of these.
+    fn place(&self, object: &Object) -> String {
+        match self.namespace.as_str() {
+            "" => format!("{}/{}", object.namespace, object.name),
+            _ => object.name.clone(),
+        }
     }
 }
 
@@ -73,7 +85,6 @@ impl State {
     pub(super) fn page(
         &mut self,
         request: &ApiRequest<'_>,
-        namespace: &str,
         selection: &Selection,
     ) -> Result<Reply, Reply> {
         self.check_list_revision(request)?;
@@ -86,11 +97,14 @@ impl State {
             }
             Some(token) => self.continued(&token)?,
         };
-        let mut found = objects.iter().filter(|object| {
-            object.namespace == namespace && object.name > after && selection.matches(object)
-        });
-        let page: Vec<_> = found.by_ref().take(limit).cloned().collect();
-        let more = found.next().is_some();
+        let mut page: Vec<_> = objects
+            .iter()
+            .filter(|object| selection.matches(object) && selection.place(object) > after)
+            .cloned()
+            .collect();
+        page.sort_by_key(|object| selection.place(object));
+        let more = page.len() > limit;
+        page.truncate(limit);
         let metadata_only = request.metadata_only();
         let items: Vec<Value> = page
             .iter()
@@ -101,7 +115,8 @@ impl State {
             if revision == self.revision {
                 self.keep_snapshot(&objects);
             }
-            let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": last.name});
+            let token =
+                json!({"v": "meta.k8s.io/v1", "rv": revision, "start": selection.place(last)});
             metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(token.to_string()).into();
         }
         let (kind, version) = match metadata_only {
@@ -177,7 +192,7 @@ impl State {
             let details = json!({"causes": [cause], "retryAfterSeconds": 1});
             return Err(status::status(504, "Timeout", &message, details).with("retry-after", "1"));
         }
-        if matching.as_deref() == Some("Exact") && revision <= self.compacted && revision > 0 {
+        if matching.as_deref() == Some("Exact") && revision < self.compacted && revision > 0 {
             let message = "The resourceVersion for the provided list is too old.";
             return Err(status::status(410, "Expired", message, Value::Null));
         }

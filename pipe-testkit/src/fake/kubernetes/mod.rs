@@ -1,12 +1,13 @@
 //! A Kubernetes API server, as far as Secrets and tokens go.
 //!
-//! Answers are those of kube-apiserver 1.36, captured. Of patches it knows apply and merge.
+//! Answers are those of kube-apiserver 1.36, captured.
 
 mod access;
 mod fault;
 mod listing;
 mod object;
 mod ownership;
+mod patch;
 mod request;
 mod reviews;
 mod routes;
@@ -135,7 +136,7 @@ impl Kubernetes {
             let now = state.now();
             let before = state.find(namespace, name).cloned();
             let live = before.as_ref().map(|before| before.content.clone()).unwrap_or_default();
-            let content = Content { data, ..live.clone() };
+            let content = Content { data, ..live.clone() }.complete();
             let managed = before.as_ref().map(|before| before.managed.clone()).unwrap_or_default();
             let managed = ownership::update(&live, &managed, &content, manager, now);
             let object = match before {

@@ -17,6 +17,7 @@ pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) uid: String,
+    /// 0 as long as it is not stored.
     pub(super) revision: u64,
     pub(super) created: SystemTime,
     pub(super) deleted: Option<SystemTime>,
@@ -27,10 +28,14 @@ pub(super) struct Object {
 /// What a client sets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Content {
+    /// What a name begins with that the server made.
+    pub(super) generate_name: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) finalizers: Vec<String>,
     pub(super) data: BTreeMap<String, Vec<u8>>,
+    /// What an apply says as text. It is stored as data, and never as this.
+    pub(super) string_data: BTreeMap<String, String>,
     pub(super) secret_type: Option<String>,
     pub(super) immutable: Option<bool>,
 }
@@ -53,6 +58,8 @@ pub(super) struct Sent {
     pub(super) uid: Option<String>,
     pub(super) revision: Option<String>,
     pub(super) content: Content,
+    /// The fields that a Secret has not: `bogus`, `metadata.bogus`.
+    pub(super) unknown: Vec<String>,
 }
 
 /// Why a body is none of a Secret.
@@ -72,14 +79,23 @@ impl Content {
     pub(super) fn fields(&self) -> BTreeMap<Path, Value> {
         let mut fields = BTreeMap::new();
         let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Path>();
+        if let Some(prefix) = &self.generate_name {
+            fields.insert(path(&["metadata", "generateName"]), prefix.as_str().into());
+        }
         for (name, value) in &self.labels {
             fields.insert(path(&["metadata", "labels", name]), value.as_str().into());
         }
         for (name, value) in &self.annotations {
             fields.insert(path(&["metadata", "annotations", name]), value.as_str().into());
         }
+        for name in &self.finalizers {
+            fields.insert(path(&["metadata", "finalizers", &item(name)]), name.as_str().into());
+        }
         for (key, value) in &self.data {
             fields.insert(path(&["data", key]), BASE64_STANDARD.encode(value).into());
+        }
+        for (key, value) in &self.string_data {
+            fields.insert(path(&["stringData", key]), value.as_str().into());
         }
         if let Some(secret_type) = &self.secret_type {
             fields.insert(path(&["type"]), secret_type.as_str().into());
@@ -88,6 +104,12 @@ impl Content {
             fields.insert(path(&["immutable"]), immutable.into());
         }
         fields
+    }
+
+    /// As it is stored: with a type.
+    pub(super) fn complete(mut self) -> Self {
+        self.secret_type.get_or_insert_with(|| "Opaque".to_owned());
+        self
     }
 
     /// Takes the value of a field from another, or takes the field away.
@@ -104,11 +126,22 @@ impl Content {
             ["metadata", "annotations", name] => {
                 set(&mut self.annotations, &from.annotations, *name);
             }
+            ["metadata", "finalizers", name] => {
+                self.finalizers.retain(|own| item(own) != *name);
+                let found = from.finalizers.iter().find(|other| item(other) == *name);
+                self.finalizers.extend(found.cloned());
+            }
             ["data", key] => {
                 match from.data.get(*key) {
                     Some(value) => self.data.insert((*key).to_owned(), value.clone()),
                     None => self.data.remove(*key),
                 };
+            }
+            // Who owns text does not own the data that it became, which therefore stays.
+            ["stringData", key] => {
+                if let Some(value) = from.string_data.get(*key) {
+                    self.data.insert((*key).to_owned(), value.as_bytes().to_vec());
+                }
             }
             ["type"] => self.secret_type.clone_from(&from.secret_type),
             ["immutable"] => self.immutable = from.immutable,
@@ -140,11 +173,10 @@ impl Sent {
                         sent.content.data.insert(key.clone(), bytes);
                     }
                 }
-                // What is sent as text is stored as data, and shown as such.
                 ("stringData", Value::Object(data)) => {
                     for (key, value) in data {
                         let text = value.as_str().ok_or(Unreadable::Base64)?;
-                        sent.content.data.insert(key.clone(), text.as_bytes().to_vec());
+                        sent.content.string_data.insert(key.clone(), text.to_owned());
                     }
                 }
                 ("type", Value::String(text)) => sent.content.secret_type = Some(text.clone()),
@@ -153,14 +185,18 @@ impl Sent {
                     let text = format!(".{field}: expected map, got &{{{value}}}");
                     return Err(Unreadable::Field(text));
                 }
-                (field, _) => {
-                    return Err(Unreadable::Field(format!(
-                        ".{field}: field not declared in schema"
-                    )));
-                }
+                (field, _) => sent.unknown.push(field.to_owned()),
             }
         }
         Ok(sent)
+    }
+
+    /// As every write but apply takes it: text becomes data, and the type is said.
+    pub(super) fn plain(mut self) -> Self {
+        let texts = std::mem::take(&mut self.content.string_data);
+        self.content.data.extend(texts.into_iter().map(|(key, text)| (key, text.into_bytes())));
+        self.content = self.content.complete();
+        self
     }
 
     fn read_metadata(&mut self, metadata: &Map<String, Value>) -> Result<(), Unreadable> {
@@ -174,6 +210,9 @@ impl Sent {
                 "name" => self.name = text(value),
                 "namespace" => self.namespace = text(value),
                 "uid" => self.uid = text(value),
+                "generateName" => {
+                    self.content.generate_name = text(value).filter(|text| !text.is_empty());
+                }
                 "resourceVersion" => self.revision = text(value).filter(|text| !text.is_empty()),
                 "labels" => self.content.labels = texts(value),
                 "annotations" => self.content.annotations = texts(value),
@@ -184,16 +223,12 @@ impl Sent {
                 "managedFields" if !value.is_null() => return Err(Unreadable::ManagedFields),
                 "managedFields"
                 | "creationTimestamp"
-                | "generateName"
                 | "deletionTimestamp"
                 | "deletionGracePeriodSeconds"
                 | "generation"
                 | "ownerReferences"
                 | "selfLink" => {}
-                field => {
-                    let text = format!(".metadata.{field}: field not declared in schema");
-                    return Err(Unreadable::Field(text));
-                }
+                field => self.unknown.push(format!("metadata.{field}")),
             }
         }
         Ok(())
@@ -241,9 +276,14 @@ impl Object {
             "name": self.name,
             "namespace": self.namespace,
             "uid": self.uid,
-            "resourceVersion": self.revision.to_string(),
             "creationTimestamp": time(self.created),
         });
+        if let Some(prefix) = &self.content.generate_name {
+            metadata["generateName"] = prefix.as_str().into();
+        }
+        if self.revision > 0 {
+            metadata["resourceVersion"] = self.revision.to_string().into();
+        }
         if !labels.is_empty() {
             metadata["labels"] = json!(labels);
         }
@@ -258,7 +298,9 @@ impl Object {
             metadata["deletionGracePeriodSeconds"] = 0.into();
         }
         if !self.managed.is_empty() {
-            metadata["managedFields"] = self.managed.iter().map(Managed::json).collect();
+            let mut managed: Vec<_> = self.managed.iter().collect();
+            managed.sort_by_key(|entry| (entry.operation, entry.time, entry.manager.clone()));
+            metadata["managedFields"] = managed.into_iter().map(Managed::json).collect();
         }
         metadata
     }
@@ -270,7 +312,8 @@ impl Managed {
         for path in &self.fields {
             let mut at = &mut fields;
             for (depth, part) in path.iter().enumerate() {
-                at = &mut at[format!("f:{part}")];
+                let name = if part.starts_with("v:") { part.clone() } else { format!("f:{part}") };
+                at = &mut at[name];
                 if at.is_null() {
                     *at = json!({});
                 }
@@ -289,6 +332,11 @@ impl Managed {
             "fieldsV1": fields,
         })
     }
+}
+
+/// How the owner of one item of a list has it.
+fn item(text: &str) -> String {
+    format!("v:{text:?}")
 }
 
 /// In whole seconds.

@@ -2,7 +2,19 @@
 
 use std::borrow::Cow;
 
+use serde_json::json;
+
 use super::super::http::Call;
+use super::status::{self, Cause, Reply, invalid};
+
+/// What answers can be, as a client asks for it.
+const REPRESENTATIONS: [&str; 5] = [
+    "*/*",
+    "application/*",
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 /// One request, with its query decoded.
 pub(super) struct ApiRequest<'a> {
@@ -40,6 +52,31 @@ impl<'a> ApiRequest<'a> {
     pub(super) fn content_type(&self) -> &str {
         let header = self.call.header("content-type").unwrap_or_default();
         header.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// Refuses a client that takes nothing that the server can give.
+    pub(super) fn check_accept(&self) -> Result<(), Reply> {
+        let accept = self.call.header("accept").unwrap_or("*/*");
+        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        if kinds.into_iter().any(|kind| REPRESENTATIONS.contains(&kind)) {
+            return Ok(());
+        }
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+                       application/vnd.kubernetes.protobuf";
+        Err(status::status(406, "NotAcceptable", message, json!({})))
+    }
+
+    /// Refuses a dry run of another kind than `All`. `kind` is such as `CreateOptions`.
+    pub(super) fn check_options(&self, kind: &str) -> Result<(), Reply> {
+        let Some(other) = self.parameter("dryRun").filter(|run| run != "All") else {
+            return Ok(());
+        };
+        let cause = Cause {
+            reason: "FieldValueNotSupported",
+            field: "dryRun".to_owned(),
+            message: format!("Unsupported value: [{other:?}]: supported values: \"All\""),
+        };
+        Err(invalid(&format!("{kind}.meta.k8s.io"), "", &[cause]))
     }
 
     /// Whom fields belong to that are written without apply: the program's name, up to the slash.

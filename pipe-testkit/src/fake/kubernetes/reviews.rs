@@ -19,13 +19,7 @@ impl State {
         request: &ApiRequest<'_>,
         user: &User,
     ) -> Result<Reply, Reply> {
-        let wish = Wish {
-            verb: "create",
-            resource: "selfsubjectaccessreviews",
-            group: "authorization.k8s.io",
-            namespace: "",
-            name: "",
-        };
+        let wish = Wish::create("selfsubjectaccessreviews", "authorization.k8s.io");
         self.authorize(user, &wish)?;
         let review = body(request)?;
         let attributes = &review["spec"]["resourceAttributes"];
@@ -46,7 +40,12 @@ impl State {
             namespace: text("namespace"),
             name: text("name"),
         };
-        let status = json!({"allowed": self.may(user, &asked)});
+        let mut status = json!({"allowed": self.may(user, &asked)});
+        if let Some(rule) = self.rule(user, &asked) {
+            let subject = &rule.subject;
+            status["reason"] =
+                format!("RBAC: allowed by RoleBinding of Role to User {subject:?}").into();
+        }
         Ok(Reply::json(
             201,
             &json!({
@@ -65,13 +64,7 @@ impl State {
         request: &ApiRequest<'_>,
         user: &User,
     ) -> Result<Reply, Reply> {
-        let wish = Wish {
-            verb: "create",
-            resource: "tokenreviews",
-            group: "authentication.k8s.io",
-            namespace: "",
-            name: "",
-        };
+        let wish = Wish::create("tokenreviews", "authentication.k8s.io");
         self.authorize(user, &wish)?;
         let review = body(request)?;
         let spec = &review["spec"];

@@ -74,13 +74,19 @@ impl Front {
             _ => {}
         }
         let user = state.authenticate(call)?;
+        request.check_accept()?;
         let before = state.revision;
         let answer = match parts.as_slice() {
+            ["api", "v1", "secrets"] => match call.method {
+                Method::GET => state.list(&request, &user, ""),
+                _ => Err(not_allowed()),
+            },
             ["api", "v1", "namespaces", namespace, "secrets"] => match call.method {
                 Method::GET => state.list(&request, &user, namespace),
                 Method::POST => {
                     state.create(&request, &Target { user: &user, namespace, name: "" })
                 }
+                Method::DELETE => state.delete_all(&request, &user, namespace),
                 _ => Err(not_allowed()),
             },
             ["api", "v1", "namespaces", namespace, "secrets", name] => {
@@ -116,8 +122,11 @@ impl Front {
     }
 }
 
-/// The namespace whose Secrets a path is about.
+/// The namespace whose Secrets a path is about; empty is all.
 fn secrets_of(path: &str) -> Option<&str> {
+    if path == "/api/v1/secrets" {
+        return Some("");
+    }
     path.strip_prefix("/api/v1/namespaces/")?.strip_suffix("/secrets")
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::token_review::random_id;
 use super::access::{User, Wish};
 use super::listing::Selection;
-use super::object::{Content, Object, Sent, Unreadable};
+use super::object::{Content, Managed, Object, Sent, Unreadable};
 use super::request::ApiRequest;
 use super::state::State;
 use super::status::{self, Cause, Reply, bad_request, invalid};
@@ -42,16 +42,35 @@ impl State {
         user: &User,
         namespace: &str,
     ) -> Result<Reply, Reply> {
-        let selection = Selection::of(request)?;
-        let wish = Wish {
-            verb: "list",
-            resource: "secrets",
-            group: "",
-            namespace,
-            name: selection.name().unwrap_or_default(),
-        };
-        self.authorize(user, &wish)?;
-        self.page(request, namespace, &selection)
+        let selection = Selection::of(request, namespace)?;
+        let name = selection.name().unwrap_or_default();
+        self.authorize(user, &wish("list", &Target { user, namespace, name }))?;
+        self.page(request, &selection)
+    }
+
+    /// Deletes whatever a selector selects.
+    pub(super) fn delete_all(
+        &mut self,
+        request: &ApiRequest<'_>,
+        user: &User,
+        namespace: &str,
+    ) -> Result<Reply, Reply> {
+        let selection = Selection::of(request, namespace)?;
+        let name = selection.name().unwrap_or_default();
+        self.authorize(user, &wish("deletecollection", &Target { user, namespace, name }))?;
+        request.check_options("DeleteOptions")?;
+        let selected: Vec<_> =
+            self.objects.values().filter(|object| selection.matches(object)).cloned().collect();
+        if request.parameter("dryRun").is_none() {
+            for object in &selected {
+                self.take_away(object);
+            }
+        }
+        let items: Vec<_> = selected.iter().map(|object| object.item()).collect();
+        let metadata = json!({"resourceVersion": self.revision.to_string()});
+        let list =
+            json!({"kind": "SecretList", "apiVersion": "v1", "metadata": metadata, "items": items});
+        Ok(Reply::json(200, &list))
     }
 
     pub(super) fn create(
@@ -61,20 +80,27 @@ impl State {
     ) -> Result<Reply, Reply> {
         // A name in the body is none that RBAC sees.
         self.authorize(target.user, &wish("create", &Target { name: "", ..*target }))?;
-        self.check_namespace(target)?;
-        let body = body(request)?;
-        let sent = Sent::of(&body).map_err(|fault| unreadable_plain(&fault, &body))?;
+        let (sent, warnings) = written(request)?;
+        request.check_options("CreateOptions")?;
         check_place(&sent, target, false)?;
-        let name = sent.name.clone().unwrap_or_default();
+        let name = match (&sent.name, &sent.content.generate_name) {
+            (Some(name), _) => name.clone(),
+            (None, Some(prefix)) => format!("{prefix}{}", suffix()),
+            (None, None) => String::new(),
+        };
+        self.check_namespace(&Target { name: &name, ..*target })?;
+        validate::check(&name, &sent.content, None)?;
         if self.find(target.namespace, &name).is_some() {
             let message = format!("secrets {name:?} already exists");
             let details = json!({"name": name, "kind": "secrets"});
             return Err(status::status(409, "AlreadyExists", &message, details));
         }
-        let manager = request.manager();
         let now = self.now();
+        let manager = request.manager();
         let managed = ownership::update(&Content::default(), &[], &sent.content, &manager, now);
-        self.add(request, target.namespace, &name, sent.content, managed)
+        let target = Target { name: &name, ..*target };
+        let object = self.new_object(&target, sent.content, managed);
+        Ok(self.store(request, 201, object).with_all(warnings))
     }
 
     pub(super) fn replace(
@@ -83,119 +109,25 @@ impl State {
         target: &Target<'_>,
     ) -> Result<Reply, Reply> {
         self.authorize(target.user, &wish("update", target))?;
-        let body = body(request)?;
-        let sent = Sent::of(&body).map_err(|fault| unreadable_plain(&fault, &body))?;
+        let (sent, warnings) = written(request)?;
+        request.check_options("UpdateOptions")?;
         check_place(&sent, target, true)?;
         let before = self.find(target.namespace, target.name).cloned();
         let before = before.ok_or_else(|| status::not_found("secrets", target.name))?;
         self.check_revision(&sent, &before)?;
         if sent.uid.as_ref().is_some_and(|uid| *uid != before.uid) {
             let message = format!(
-                "Operation cannot be fulfilled on secrets {:?}: StorageError: invalid object, Code: 4, \
-                 AdditionalErrorMsg: Precondition failed: UID in precondition",
-                target.name
+                "Operation cannot be fulfilled on secrets {0:?}: StorageError: invalid object, Code: 4, Key: \
+                 /registry/secrets/{1}/{0}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+                 precondition: {2}, UID in object meta: {3}",
+                target.name,
+                target.namespace,
+                sent.uid.as_deref().unwrap_or_default(),
+                before.uid
             );
             return Err(status::conflict("secrets", target.name, &message));
         }
-        self.replace_content(request, &before, sent.content)
-    }
-
-    pub(super) fn patch(
-        &mut self,
-        request: &ApiRequest<'_>,
-        target: &Target<'_>,
-    ) -> Result<Reply, Reply> {
-        self.authorize(target.user, &wish("patch", target))?;
-        match request.content_type() {
-            "application/apply-patch+yaml" => self.apply(request, target),
-            "application/merge-patch+json" => self.merge(request, target),
-            _ => {
-                let message = "the body of the request was in an unknown format - accepted media types include: \
-                               application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-                Err(status::status(415, "UnsupportedMediaType", message, json!({})))
-            }
-        }
-    }
-
-    fn apply(&mut self, request: &ApiRequest<'_>, target: &Target<'_>) -> Result<Reply, Reply> {
-        let Target { namespace, name, .. } = *target;
-        let manager = request.parameter("fieldManager").unwrap_or_default();
-        let field = |reason, message: &str| {
-            let cause =
-                Cause { reason, field: "fieldManager".to_owned(), message: message.to_owned() };
-            Err(invalid("PatchOptions.meta.k8s.io", "", &[cause]))
-        };
-        if manager.is_empty() {
-            return field("FieldValueRequired", "Required value: is required for apply patch");
-        }
-        if manager.len() > 128 {
-            return field("FieldValueTooLong", "Too long: may not be more than 128 bytes");
-        }
-        let force = request.parameter("force").as_deref() == Some("true");
-        let body = body(request)?;
-        let sent = Sent::of(&body).map_err(|fault| unreadable_applied(&fault, name))?;
-        check_place(&sent, target, false)?;
-        let now = self.now();
-        let Some(before) = self.find(namespace, name).cloned() else {
-            self.authorize(target.user, &wish("create", target))?;
-            self.check_namespace(target)?;
-            // A resourceVersion is not looked at here; a uid is.
-            if let Some(uid) = &sent.uid {
-                let message = format!(
-                    "Operation cannot be fulfilled on secrets {name:?}: uid mismatch: the provided object \
-                     specified uid {uid}, and no existing object was found"
-                );
-                return Err(status::conflict("secrets", name, &message));
-            }
-            let empty = Content::default();
-            let (content, managed) =
-                ownership::apply(&empty, &[], &sent.content, &manager, force, now)?;
-            return self.add(request, namespace, name, content, managed);
-        };
-        let (content, managed) = ownership::apply(
-            &before.content,
-            &before.managed,
-            &sent.content,
-            &manager,
-            force,
-            now,
-        )?;
-        self.check_revision(&sent, &before)?;
-        check_uid(&sent, &before)?;
-        validate::check(name, &content, Some(&before))?;
-        if content == before.content && managed == before.managed {
-            return Ok(Reply::json(200, &before.json(request.metadata_only())));
-        }
-        Ok(self.store(request, 200, Object { content, managed, ..Object::clone(&before) }))
-    }
-
-    fn merge(&mut self, request: &ApiRequest<'_>, target: &Target<'_>) -> Result<Reply, Reply> {
-        if request.parameter("force").is_some() {
-            let message = "Forbidden: may not be specified for non-apply patch".to_owned();
-            let cause = Cause { reason: "FieldValueForbidden", field: "force".to_owned(), message };
-            return Err(invalid("PatchOptions.meta.k8s.io", "", &[cause]));
-        }
-        let patch = body(request)?;
-        let before = self.find(target.namespace, target.name).cloned();
-        let before = before.ok_or_else(|| status::not_found("secrets", target.name))?;
-        let mut merged = before.json(false);
-        merged["metadata"]["managedFields"] = Value::Null;
-        merge(&mut merged, &patch);
-        // What cannot be read is answered with the whole object, its other values included.
-        let sent = Sent::of(&merged).map_err(|_| {
-            let message = format!(
-                "Invalid value: {:?}: illegal base64 data at input byte 0",
-                merged.to_string()
-            );
-            invalid(
-                "",
-                "",
-                &[Cause { reason: "FieldValueInvalid", field: "patch".to_owned(), message }],
-            )
-        })?;
-        self.check_revision(&sent, &before)?;
-        check_uid(&sent, &before)?;
-        self.replace_content(request, &before, sent.content)
+        Ok(self.replace_content(request, &before, sent.content)?.with_all(warnings))
     }
 
     pub(super) fn delete(
@@ -211,24 +143,29 @@ impl State {
             None | Some([]) => Value::Null,
             Some(_) => body(request)?,
         };
+        request.check_options("DeleteOptions")?;
         let conditions = &options["preconditions"];
         for (field, what, record) in [
             ("uid", "UID", before.uid.clone()),
             ("resourceVersion", "ResourceVersion", before.revision.to_string()),
         ] {
             if let Some(wanted) = conditions[field].as_str().filter(|wanted| *wanted != record) {
+                let guess = match field {
+                    "uid" => "deleted and then recreated",
+                    _ => "modified",
+                };
                 let message = format!(
                     "Operation cannot be fulfilled on Secret {name:?}: the {what} in the precondition ({wanted}) does \
-                     not match the {what} in record ({record}). The object might have been modified"
+                     not match the {what} in record ({record}). The object might have been {guess}"
                 );
                 return Err(status::conflict("Secret", name, &message));
             }
         }
-        if !before.content.finalizers.is_empty() {
-            let deleted = before.deleted.or(Some(self.now()));
-            return Ok(self.store(request, 200, Object { deleted, ..Object::clone(&before) }));
+        if request.parameter("dryRun").is_none()
+            && let Some(kept) = self.take_away(&before)
+        {
+            return Ok(Reply::json(200, &kept.json(request.metadata_only())));
         }
-        self.remove(namespace, name);
         Ok(Reply::json(
             200,
             &json!({
@@ -241,7 +178,7 @@ impl State {
         ))
     }
 
-    fn replace_content(
+    pub(super) fn replace_content(
         &mut self,
         request: &ApiRequest<'_>,
         before: &Arc<Object>,
@@ -256,40 +193,47 @@ impl State {
         }
         if before.deleted.is_some() && content.finalizers.is_empty() {
             self.remove(&before.namespace, &before.name);
-            return Ok(Reply::json(200, &before.json(request.metadata_only())));
+            let last = Object { content, managed, ..Object::clone(before) };
+            return Ok(Reply::json(200, &last.json(request.metadata_only())));
         }
         Ok(self.store(request, 200, Object { content, managed, ..Object::clone(before) }))
     }
 
-    fn add(
-        &mut self,
-        request: &ApiRequest<'_>,
-        namespace: &str,
-        name: &str,
+    pub(super) fn new_object(
+        &self,
+        target: &Target<'_>,
         content: Content,
-        managed: Vec<super::object::Managed>,
-    ) -> Result<Reply, Reply> {
-        validate::check(name, &content, None)?;
-        let object = Object {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+        managed: Vec<Managed>,
+    ) -> Object {
+        Object {
+            namespace: target.namespace.to_owned(),
+            name: target.name.to_owned(),
             uid: random_id(),
             revision: 0,
             created: self.now(),
             deleted: None,
-            content,
+            content: content.complete(),
             managed,
-        };
-        Ok(self.store(request, 201, object))
+        }
     }
 
-    fn store(&mut self, request: &ApiRequest<'_>, code: u16, object: Object) -> Reply {
+    /// Deletes an object, or marks it as deleted as long as it has finalizers, and returns that.
+    fn take_away(&mut self, object: &Object) -> Option<Arc<Object>> {
+        if object.content.finalizers.is_empty() {
+            self.remove(&object.namespace, &object.name);
+            return None;
+        }
+        let deleted = object.deleted.or(Some(self.now()));
+        Some(self.put(Object { deleted, ..object.clone() }))
+    }
+
+    pub(super) fn store(&mut self, request: &ApiRequest<'_>, code: u16, object: Object) -> Reply {
         let object =
             if request.parameter("dryRun").is_some() { Arc::new(object) } else { self.put(object) };
         Reply::json(code, &object.json(request.metadata_only()))
     }
 
-    fn check_namespace(&self, target: &Target<'_>) -> Result<(), Reply> {
+    pub(super) fn check_namespace(&self, target: &Target<'_>) -> Result<(), Reply> {
         let Target { namespace, name, .. } = *target;
         let Some(found) = self.namespaces.get(namespace) else {
             return Err(status::not_found("namespaces", namespace));
@@ -321,7 +265,7 @@ impl State {
         }
     }
 
-    fn check_revision(&self, sent: &Sent, before: &Object) -> Result<(), Reply> {
+    pub(super) fn check_revision(&self, sent: &Sent, before: &Object) -> Result<(), Reply> {
         let Some(revision) = &sent.revision else { return Ok(()) };
         match revision.parse::<u64>() {
             Ok(revision) if revision == before.revision || revision == 0 => Ok(()),
@@ -334,7 +278,7 @@ impl State {
     }
 }
 
-fn check_uid(sent: &Sent, before: &Object) -> Result<(), Reply> {
+pub(super) fn check_uid(sent: &Sent, before: &Object) -> Result<(), Reply> {
     match &sent.uid {
         Some(uid) if *uid != before.uid => {
             let cause = || Cause {
@@ -349,7 +293,7 @@ fn check_uid(sent: &Sent, before: &Object) -> Result<(), Reply> {
     }
 }
 
-fn wish<'a>(verb: &'a str, target: &Target<'a>) -> Wish<'a> {
+pub(super) fn wish<'a>(verb: &'a str, target: &Target<'a>) -> Wish<'a> {
     Wish { verb, resource: "secrets", group: "", namespace: target.namespace, name: target.name }
 }
 
@@ -364,12 +308,13 @@ pub(super) fn body(request: &ApiRequest<'_>) -> Result<Value, Reply> {
         // The server shows where it stopped, with what stands there.
         let shown = String::from_utf8_lossy(&body[..body.len().min(30)]).into_owned();
         bad_request(&format!(
-            "couldn't get version/kind; json parse error: invalid character near {shown}"
+            "the object provided is unrecognized (must be of type Secret): couldn't get version/kind; json parse error: \
+             invalid character ({shown})"
         ))
     })
 }
 
-fn check_place(sent: &Sent, target: &Target<'_>, needs_name: bool) -> Result<(), Reply> {
+pub(super) fn check_place(sent: &Sent, target: &Target<'_>, needs_name: bool) -> Result<(), Reply> {
     match &sent.name {
         Some(name) if !target.name.is_empty() && name != target.name => {
             return Err(bad_request(&format!(
@@ -390,49 +335,45 @@ fn check_place(sent: &Sent, target: &Target<'_>, needs_name: bool) -> Result<(),
     Ok(())
 }
 
+/// What a `POST` or `PUT` says, and what to warn of.
+fn written(request: &ApiRequest<'_>) -> Result<(Sent, Vec<String>), Reply> {
+    let known = ["", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+    if !known.contains(&request.content_type()) {
+        let message = "the body of the request was in an unknown format - accepted media types include: \
+                       application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        return Err(status::status(415, "UnsupportedMediaType", message, Value::Null));
+    }
+    let body = body(request)?;
+    let sent = Sent::of(&body).map_err(|fault| unreadable_plain(&fault, &body))?.plain();
+    let unknown: Vec<_> =
+        sent.unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let validation = request.parameter("fieldValidation");
+    match validation.as_deref() {
+        Some("Strict") if !unknown.is_empty() => Err(bad_request(&format!(
+            "Secret in version \"v1\" cannot be handled as a Secret: strict decoding error: {}",
+            unknown.join(", ")
+        ))),
+        Some("Ignore") => Ok((sent, Vec::new())),
+        _ => Ok((sent, unknown)),
+    }
+}
+
 fn unreadable_plain(fault: &Unreadable, body: &Value) -> Reply {
-    match fault {
-        Unreadable::NotASecret => bad_request("the object provided is unrecognized"),
+    let reason = match fault {
+        Unreadable::NotASecret => {
+            let kind = body["kind"].as_str().unwrap_or_default();
+            format!("converting (v1.{kind}) to (core.Secret): unknown conversion")
+        }
         // 1.20 shows a piece of what was sent, and what stands around it.
-        _ => bad_request(&format!(
-            "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data, bigger context ...|{body}|..."
-        )),
-    }
+        _ => format!("illegal base64 data, bigger context ...|{body}|..."),
+    };
+    bad_request(&format!("Secret in version \"v1\" cannot be handled as a Secret: {reason}"))
 }
 
-fn unreadable_applied(fault: &Unreadable, name: &str) -> Reply {
-    let message = match fault {
-        Unreadable::NotASecret => return bad_request("invalid object type: /, Kind="),
-        Unreadable::ManagedFields => return bad_request("metadata.managedFields must be nil"),
-        Unreadable::Field(text) => {
-            format!("failed to create typed patch object (/{name}; /v1, Kind=Secret): {text}")
-        }
-        Unreadable::Base64 => format!(
-            "failed to convert new object (/{name}; /v1, Kind=Secret) to proper version: unable to convert \
-             unstructured object to /v1, Kind=Secret: error decoding from json: illegal base64 data at input byte 0"
-        ),
-    };
-    status::status(500, "", &message, Value::Null)
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            if let Some(target) = target.as_object_mut() {
-                target.remove(key);
-            }
-        } else {
-            merge(&mut target[key.as_str()], value);
-        }
-    }
+/// The end of a generated name.
+fn suffix() -> String {
+    let letters = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..5).map(|_| char::from(letters[fastrand::usize(..letters.len())])).collect()
 }
 
 impl Target<'_> {

@@ -12,6 +12,8 @@ use super::object::Object;
 
 /// How many events a watch can be behind before it is told to list again.
 const HISTORY: usize = 10_000;
+/// A server has written much before the first Secret of ours, and does not remember it.
+const WRITTEN_BEFORE: u64 = 800;
 /// How many lists can be read on, page by page, at the state of their first page.
 const SNAPSHOTS: usize = 64;
 
@@ -73,9 +75,8 @@ impl Shared {
         let state = State {
             namespaces: BTreeMap::from([("default".to_owned(), Namespace::default())]),
             objects: BTreeMap::new(),
-            // A server has written much before the first Secret of ours.
-            revision: 800,
-            compacted: 0,
+            revision: WRITTEN_BEFORE,
+            compacted: WRITTEN_BEFORE,
             history: VecDeque::new(),
             snapshots: VecDeque::new(),
             users: HashMap::new(),

@@ -29,6 +29,11 @@ impl Reply {
         self
     }
 
+    /// With warnings, as `kubectl` shows them.
+    pub(super) fn with_all(self, warnings: Vec<String>) -> Self {
+        warnings.iter().fold(self, |reply, text| reply.with("warning", format!("299 - {text:?}")))
+    }
+
     pub(super) fn send(mut self) -> Answer {
         let body = Payload::of(std::mem::take(&mut self.body));
         self.send_with(body)
@@ -40,7 +45,7 @@ impl Reply {
         if let Answer::Response(response) = &mut answer {
             for (name, value) in self.headers {
                 let value = HeaderValue::try_from(value).expect("a test asks for a legal header");
-                response.headers_mut().insert(name, value);
+                response.headers_mut().append(name, value);
             }
         }
         answer
@@ -85,6 +90,12 @@ pub(super) fn no_resource() -> Reply {
     status(404, "NotFound", message, json!({}))
 }
 
+/// What a patch is answered that does not fit, and says no more.
+pub(super) fn rejected() -> Reply {
+    let message = "the server rejected our request due to an error in our request";
+    status(422, "Invalid", message, json!({}))
+}
+
 pub(super) fn unauthorized() -> Reply {
     status(401, "Unauthorized", "Unauthorized", Value::Null)
 }
@@ -109,6 +120,7 @@ pub(super) struct Cause {
     pub(super) message: String,
 }
 
+/// `kind` may have its group behind it, as in `PatchOptions.meta.k8s.io`.
 pub(super) fn invalid(kind: &str, name: &str, causes: &[Cause]) -> Reply {
     let texts: Vec<_> =
         causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
@@ -121,6 +133,12 @@ pub(super) fn invalid(kind: &str, name: &str, causes: &[Cause]) -> Reply {
         .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
         .collect();
     let message = format!("{kind} {name:?} is invalid: {texts}");
-    let details = json!({"name": name, "kind": kind, "causes": causes});
+    let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+    let mut details = json!({"causes": causes});
+    for (field, text) in [("name", name), ("group", group), ("kind", kind)] {
+        if !text.is_empty() {
+            details[field] = text.into();
+        }
+    }
     status(422, "Invalid", &message, details)
 }

@@ -21,7 +21,6 @@ const AHEAD: usize = 16;
 
 /// What a watch was asked for.
 struct Watch {
-    namespace: String,
     selection: Selection,
     metadata_only: bool,
     bookmarks: bool,
@@ -69,7 +68,7 @@ impl Watch {
         user: &User,
         namespace: &str,
     ) -> Result<Self, Reply> {
-        let selection = Selection::of(request)?;
+        let selection = Selection::of(request, namespace)?;
         let name = selection.name().unwrap_or_default();
         let wish = Wish { verb: "watch", resource: "secrets", group: "", namespace, name };
         state.authorize(user, &wish)?;
@@ -92,7 +91,6 @@ impl Watch {
         let seconds = request.parameter("timeoutSeconds").and_then(|text| text.parse().ok());
         let metadata_only = request.metadata_only();
         let mut watch = Self {
-            namespace: namespace.to_owned(),
             selection,
             metadata_only,
             bookmarks: request.is_set("allowWatchBookmarks"),
@@ -104,7 +102,7 @@ impl Watch {
         if revision == 0 || initial {
             let objects = state.objects.values();
             watch.first = objects
-                .filter(|object| object.namespace == namespace && watch.selection.matches(object))
+                .filter(|object| watch.selection.matches(object))
                 .map(|object| line("ADDED", &object.json(metadata_only)))
                 .collect();
             watch.cursor = state.revision;
@@ -169,9 +167,8 @@ impl Watch {
     /// What happened since the cursor. A watch that is under way does not mind compaction.
     fn news(&mut self, state: &State) -> Vec<String> {
         let at = state.history.partition_point(|event| event.revision <= self.cursor);
-        let news = state.history.range(at..).filter(|Event { object, .. }| {
-            object.namespace == self.namespace && self.selection.matches(object)
-        });
+        let news = state.history.range(at..);
+        let news = news.filter(|Event { object, .. }| self.selection.matches(object));
         let lines = news.map(|event| line(event.kind, &event.object.json(self.metadata_only)));
         let lines = lines.collect();
         self.cursor = self.cursor.max(state.revision);
