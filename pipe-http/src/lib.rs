@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod bearer;
 mod client;
 mod config;
 mod connector;
@@ -10,11 +11,13 @@ mod proxy;
 mod request;
 mod response;
 mod retry_after;
+pub mod session;
 mod status;
 mod stream;
 mod tls;
 
 pub use self::address::ServerAddress;
+pub use self::bearer::bearer;
 pub use self::client::HttpClient;
 pub use self::config::{CaBundle, CaTrust, HttpConfig};
 pub use self::guard::AddressPolicy;

@@ -10,9 +10,9 @@ use pipe_core::identity::{Credential, ServiceAuthRequest};
 use pipe_core::{
     Error, ErrorKind, IdentityPlugin, Result, SecretReader, SecretSource, in_current_context,
 };
+use pipe_http::bearer;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 /// How long a token that was read is used before it is read again. The kubelet replaces a token
 /// when a fifth of its life is left, two minutes at least.
@@ -141,18 +141,6 @@ impl fmt::Debug for Auth {
             }
         }
     }
-}
-
-fn bearer(token: &[u8]) -> Result<HeaderValue> {
-    let mut text = Zeroizing::new(Vec::with_capacity(token.len() + 7));
-    text.extend_from_slice(b"Bearer ");
-    text.extend_from_slice(token);
-    let mut header = HeaderValue::from_bytes(&text).map_err(|_| {
-        Error::new(ErrorKind::Unauthenticated, "the token has characters that no token has")
-            .hint("check the file or variable that the token is read from")
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 #[cfg(test)]

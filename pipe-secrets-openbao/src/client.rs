@@ -9,8 +9,8 @@ use rustify::endpoint::Endpoint;
 use crate::config::Auth;
 use crate::error::{Asked, Fault};
 use crate::login::ServerLogin;
-use crate::session::{Session, Token};
 use crate::transport::{Answer, Headers, Transport};
+use pipe_http::session::{Session, Token};
 
 /// What to do about a denial by policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,6 @@ mod listing;
 mod login;
 mod plugin;
 mod raw;
-mod session;
 mod transport;
 mod value;
 

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{AppRoleAuth, Auth, KubernetesAuth};
 use crate::error::{Asked, Fault, refusal};
-use crate::session::{Granted, Login};
-use crate::transport::{Answer, Call, Headers, Transport};
+use crate::transport::{Answer, Call, Headers, Transport, token_header};
+use pipe_http::session::{Granted, Login};
 
 /// The configured login, with its secrets read anew each time.
 pub(crate) struct ServerLogin {
@@ -70,6 +70,15 @@ impl ServerLogin {
 
 #[async_trait]
 impl Login for ServerLogin {
+    const REFUSED: &'static str =
+        "set `auth` to a token that is valid on this server and in this namespace";
+    const DISTRUSTED: &'static str =
+        "check the role's token_bound_cidrs and token_num_uses, and the health of the cluster";
+
+    fn header(&self, token: &SecretValue) -> Result<HeaderValue> {
+        token_header(token.expose())
+    }
+
     async fn login(&self) -> Result<Granted> {
         match &self.method {
             Method::Token(reader) => {

@@ -1,21 +1,17 @@
 //! How values travel: KV v2 stores JSON, and our values are bytes.
 //!
 //! Text is stored as it is, so that every other client reads it. What JSON cannot hold, or only at
-//! a multiple of its size, is stored as base64 behind a marker; so is text that begins with the
-//! marker. Reading undoes exactly that.
+//! a multiple of its size, is stored as base64 behind a marker.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use pipe_core::secrets::StoredText;
 use pipe_core::{SecretData, SecretValue};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
-
-const MARKER: &str = "pipe:base64:";
 
 /// The keys and values of a secret, on their way to the server.
 pub(crate) struct Outgoing<'a>(pub(crate) &'a SecretData);
@@ -24,19 +20,15 @@ impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, value) in self.0.iter() {
-            match plain(value) {
-                Some(text) => map.serialize_entry(key, text)?,
-                None => map.serialize_entry(key, encoded(value.expose()).as_str())?,
-            }
+            map.serialize_entry(key, StoredText::of(value, is_small).as_str())?;
         }
         map.end()
     }
 }
 
-/// The value as text that is stored as it is.
-fn plain(value: &SecretValue) -> Option<&str> {
-    let text = value.expose_str().filter(|text| !text.starts_with(MARKER))?;
-    (stored_size(text) <= text.len() * 4 / 3 + 64).then_some(text)
+/// Whether text takes little more room as it is than as base64.
+fn is_small(text: &str) -> bool {
+    stored_size(text) <= text.len() * 4 / 3 + 64
 }
 
 /// What the text takes in the server's storage, where Go writes some characters as `\u003c`.
@@ -48,14 +40,6 @@ pub(crate) fn stored_size(text: &str) -> usize {
             other => other.len_utf8(),
         })
         .sum()
-}
-
-fn encoded(bytes: &[u8]) -> Zeroizing<String> {
-    let room = MARKER.len() + bytes.len().div_ceil(3) * 4;
-    let mut text = Zeroizing::new(String::with_capacity(room));
-    text.push_str(MARKER);
-    STANDARD.encode_string(bytes, &mut text);
-    text
 }
 
 /// The keys and values of a secret as the server sent them. Numbers, lists and objects, which
@@ -89,11 +73,7 @@ fn value_of(stored: &RawValue) -> SecretValue {
     let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else {
         return json.into();
     };
-    match text.strip_prefix(MARKER).and_then(|base64| STANDARD.decode(base64).ok()) {
-        Some(bytes) => bytes.into(),
-        // Nobody but us writes the marker; text that only looks like it stays what it is.
-        None => text.as_str().into(),
-    }
+    StoredText::value(&text)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod network;
 mod reference;
 mod schema;
 mod stored;
+mod text;
 mod watch;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use self::network::{Fqdn, NetworkAccess, Outbound, OutboundHost};
 pub use self::reference::{ListQuery, SecretRef};
 pub use self::schema::{Environment, LogicalKey, SecretDeclaration, SecretSchema, SecretScope};
 pub use self::stored::{Change, Secret, SecretVersion, WriteOutcome};
+pub use self::text::StoredText;
 pub use self::watch::{SecretEvent, SecretStream};
 use crate::pod::{EnvInjection, PodFragment, SecretMount};
 use crate::{Error, Plugin, Result, SecretData};

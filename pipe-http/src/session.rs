@@ -15,8 +15,6 @@ use pipe_core::{Error, ErrorKind, Result, SecretValue};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::transport::token_header;
-
 /// After a failed login, callers get the same failure for this long instead of a login each. It
 /// doubles, to a minute, while the server refuses the very tokens that it gives.
 const LOGIN_COOLDOWN: Duration = Duration::from_secs(1);
@@ -33,25 +31,57 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What a login or a renewal gave us.
 #[derive(Clone)]
-pub(crate) struct Granted {
-    pub(crate) token: SecretValue,
+pub struct Granted {
+    /// The token.
+    pub token: SecretValue,
     /// How long it lives; `None` when that is not known or for ever.
-    pub(crate) lifetime: Option<Duration>,
-    pub(crate) renewable: bool,
+    pub lifetime: Option<Duration>,
+    /// Whether [`Login::renew`] may be asked for.
+    pub renewable: bool,
     /// Whether we obtained it, and so have to give it back.
-    pub(crate) ours: bool,
+    pub ours: bool,
 }
 
-/// The ways to a token.
+/// The ways to a token of a server.
 #[async_trait]
-pub(crate) trait Login: Send + Sync + 'static {
+pub trait Login: Send + Sync + 'static {
+    /// What to change when a token that somebody else made is refused.
+    const REFUSED: &'static str;
+    /// What to check when the server refuses the very tokens that it gives.
+    const DISTRUSTED: &'static str;
+
+    /// The header's value that shows the token. It is marked as sensitive.
+    ///
+    /// # Errors
+    /// When the token has characters that no header has.
+    fn header(&self, token: &SecretValue) -> Result<HeaderValue>;
+
+    /// How long after it was obtained a token is renewed or replaced: after two thirds of its life.
+    fn refresh_after(&self, lifetime: Duration) -> Duration {
+        lifetime * 2 / 3
+    }
+
+    /// Obtains a token.
+    ///
+    /// # Errors
+    /// Whatever the server says. When the error tells to wait, nobody logs in before.
     async fn login(&self) -> Result<Granted>;
+
+    /// Makes the token live longer. It is asked for renewable tokens only.
+    ///
+    /// # Errors
+    /// A retryable one is tried again while the token lives; another leads to a new login.
     async fn renew(&self, token: &HeaderValue) -> Result<Granted>;
+
+    /// Gives the token back.
+    ///
+    /// # Errors
+    /// Whatever the server says.
     async fn revoke(&self, token: &HeaderValue) -> Result<()>;
 }
 
 /// A token in use.
-pub(crate) struct Token {
+pub struct Token {
     header: HeaderValue,
     value: SecretValue,
     expires_at: Option<Instant>,
@@ -68,12 +98,17 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    fn new(granted: Granted, login: u64, original: Option<Duration>) -> Result<Self> {
-        let header = token_header(granted.token.expose())?;
+    fn new(
+        way: &impl Login,
+        granted: Granted,
+        login: u64,
+        original: Option<Duration>,
+    ) -> Result<Self> {
+        let header = way.header(&granted.token)?;
         let now = Instant::now();
         // A few per cent early, so that a fleet that started together does not renew together.
         let early = 1.0 - 0.05 * fastrand::f64();
-        let renew_after = granted.lifetime.map(|life| (life * 2 / 3).mul_f64(early));
+        let renew_after = granted.lifetime.map(|life| way.refresh_after(life).mul_f64(early));
         Ok(Self {
             header,
             value: granted.token,
@@ -89,7 +124,7 @@ impl Token {
     }
 
     /// A lease was given for this token: giving the token back would end it.
-    pub(crate) fn has_lease(&self) {
+    pub fn has_lease(&self) {
         self.has_leases.store(true, Ordering::Relaxed);
     }
 
@@ -98,7 +133,9 @@ impl Token {
         self.ours && !self.has_expired()
     }
 
-    pub(crate) fn header(&self) -> HeaderValue {
+    /// The header's value that shows it.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
         self.header.clone()
     }
 
@@ -116,7 +153,7 @@ impl Token {
 type Flight = Shared<BoxFuture<'static, Result<Arc<Token>>>>;
 
 /// Hands out the token. Its tasks end when it is dropped.
-pub(crate) struct Session<L: Login> {
+pub struct Session<L: Login> {
     inner: Arc<Inner<L>>,
     /// How long to wait for a login.
     patience: Duration,
@@ -156,31 +193,38 @@ impl Drop for Task {
 
 impl<L: Login> Session<L> {
     /// A session whose logins take `timeout` at most.
-    pub(crate) fn new(login: L, timeout: Duration) -> Self {
+    #[must_use]
+    pub fn new(login: L, timeout: Duration) -> Self {
         let inner = Arc::new(Inner { login, state: Mutex::default() });
         Self { inner, patience: timeout + BEYOND_THE_REQUEST }
     }
 
     /// The token, after a login when there is none.
-    pub(crate) async fn token(&self) -> Result<Arc<Token>> {
+    ///
+    /// # Errors
+    /// As for [`Login::login`].
+    pub async fn token(&self) -> Result<Arc<Token>> {
         self.obtain(None).await
     }
 
     /// Another token than this one, which the server refused.
-    pub(crate) async fn replace(&self, refused: &Token) -> Result<Arc<Token>> {
+    ///
+    /// # Errors
+    /// As for [`Login::login`]; `Unauthenticated` when there is no other.
+    pub async fn replace(&self, refused: &Token) -> Result<Arc<Token>> {
         let token = self.obtain(Some(refused.login)).await?;
         if !token.ours && token.value == refused.value {
             // Reading the same token again would not make it valid.
             self.inner.forget(token.login);
             return Err(Error::new(ErrorKind::Unauthenticated, "the server refuses the token")
-                .hint("set `auth` to a token that is valid on this server and in this namespace"));
+                .hint(L::REFUSED));
         }
         Ok(token)
     }
 
     /// Says that the server refused a token that took the place of a refused one. When it was
     /// young, logging in again does not help, and there will be a pause before the next login.
-    pub(crate) fn distrust(&self, token: &Arc<Token>) {
+    pub fn distrust(&self, token: &Arc<Token>) {
         let mut state = self.inner.state();
         if state.current.as_ref().is_none_or(|current| current.login != token.login) {
             return;
@@ -193,13 +237,9 @@ impl<L: Login> Session<L> {
         state.keeper = None;
         let cooldown = LOGIN_COOLDOWN * 2_u32.pow(state.refused.min(6));
         state.refused += 1;
-        let error = Error::new(
-            ErrorKind::Unauthenticated,
-            "the server refuses the tokens it gives",
-        )
-        .hint(
-            "check the role's token_bound_cidrs and token_num_uses, and the health of the cluster",
-        );
+        let error =
+            Error::new(ErrorKind::Unauthenticated, "the server refuses the tokens it gives")
+                .hint(L::DISTRUSTED);
         state.failed = Some((Instant::now() + cooldown, error));
         if token.is_to_be_revoked() {
             state.retired.push(Arc::clone(token));
@@ -210,7 +250,7 @@ impl<L: Login> Session<L> {
 
     /// Another token because this one may not do something, now and then: its role may have been
     /// given new policies, its file a new token. `None` when it is not worth trying.
-    pub(crate) async fn reconsider(&self, denied: &Token) -> Option<Arc<Token>> {
+    pub async fn reconsider(&self, denied: &Token) -> Option<Arc<Token>> {
         if denied.ours {
             let mut state = self.inner.state();
             let replaced = state.current.as_ref().is_some_and(|token| token.login > denied.login);
@@ -229,7 +269,10 @@ impl<L: Login> Session<L> {
     }
 
     /// Gives back what is ours. No call works afterwards.
-    pub(crate) async fn close(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As for [`Login::revoke`], after every token was tried.
+    pub async fn close(&self) -> Result<()> {
         let (flight, mut tokens) = {
             let mut state = self.inner.state();
             state.closed = true;
@@ -311,7 +354,9 @@ impl<L: Login> Inner<L> {
             // Those who wait have it; for others it is over, even if nobody waited to the end.
             state.flight = None;
             let login = state.logins + 1;
-            let token = granted.and_then(|granted| Token::new(granted, login, None)).map(Arc::new);
+            let token = granted
+                .and_then(|granted| Token::new(&self.login, granted, login, None))
+                .map(Arc::new);
             match &token {
                 Ok(token) if !state.closed => {
                     state.logins = login;
@@ -331,7 +376,8 @@ impl<L: Login> Inner<L> {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    state.failed = Some((Instant::now() + LOGIN_COOLDOWN, error.clone()));
+                    let cooldown = error.retry_after().unwrap_or_default().max(LOGIN_COOLDOWN);
+                    state.failed = Some((Instant::now() + cooldown, error.clone()));
                 }
             }
             if !state.closed {
@@ -417,7 +463,9 @@ async fn renew<L: Login>(inner: &Inner<L>, token: &Token) -> Option<Arc<Token>> 
         match inner.login.renew(&token.header).await {
             Ok(granted) => {
                 let granted = Granted { token: token.value.clone(), ours: token.ours, ..granted };
-                return Token::new(granted, token.login, token.granted).ok().map(Arc::new);
+                return Token::new(&inner.login, granted, token.login, token.granted)
+                    .ok()
+                    .map(Arc::new);
             }
             Err(error) if error.is_retryable() => sleep(backoff.next()).await,
             Err(_) => return None,
@@ -447,6 +495,20 @@ impl<L: Login> Drop for Session<L> {
         let mut state = self.inner.state();
         state.closed = true;
         state.keeper = None;
+    }
+}
+
+/// Nothing of the token.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("login", &self.login).finish_non_exhaustive()
+    }
+}
+
+/// Nothing of the token.
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("lifetime", &self.lifetime).finish_non_exhaustive()
     }
 }
 
