@@ -2,6 +2,7 @@
 
 use pipe_identity_oidc::{Oidc, OidcConfig};
 use pipe_registry::Registry;
+use pipe_secrets_infisical::{Infisical, InfisicalConfig};
 use pipe_secrets_k8s::{Kubernetes, KubernetesConfig, KubernetesIdentity};
 use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
@@ -31,6 +32,7 @@ pub fn registry() -> Registry {
     Registry::new()
         .with_secrets_kind::<OpenBaoConfig, _, _>("openbao", OpenBao::new)
         .with_secrets_kind::<KubernetesConfig, _, _>("kubernetes", Kubernetes::new)
+        .with_secrets_kind::<InfisicalConfig, _, _>("infisical", Infisical::new)
         .with_secrets_kind::<InMemoryConfig, _, _>("in-memory", |config| {
             Ok(InMemorySecrets::new().named(config.name))
         })

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use pipe_core::SecretsPlugin;
 use pipe_core::secrets::SecretsCapabilities;
+use pipe_secrets_infisical::{Infisical, InfisicalConfig};
 use pipe_secrets_k8s::{Connection, Kubernetes, KubernetesConfig};
 use pipe_secrets_openbao::{Auth, OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::InMemorySecrets;
@@ -48,9 +49,13 @@ fn the_capability_table_is_what_the_plugins_declare() {
     let cluster = Connection::cluster("https://127.0.0.1:6443", token);
     let config = KubernetesConfig::new(cluster).with_namespace("default");
     let kubernetes = Kubernetes::new(config).unwrap();
+    let token = pipe_core::SecretSource::env("INFISICAL_TOKEN");
+    let auth = pipe_secrets_infisical::Auth::token(token);
+    let infisical = Infisical::new(InfisicalConfig::new("https://127.0.0.1", "p", auth)).unwrap();
     let expected = table(&[
         ("OpenBao", openbao.capabilities()),
         ("Kubernetes", kubernetes.capabilities()),
+        ("Infisical", infisical.capabilities()),
         ("InMemorySecrets", InMemorySecrets::new().capabilities()),
     ]);
     let (_, rest) = README.split_once("<!-- capabilities").expect("the table is marked");

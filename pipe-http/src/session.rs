@@ -31,6 +31,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What a login or a renewal gave us.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Granted {
     /// The token.
     pub token: SecretValue,
@@ -40,6 +41,26 @@ pub struct Granted {
     pub renewable: bool,
     /// Whether we obtained it, and so have to give it back.
     pub ours: bool,
+}
+
+impl Granted {
+    /// A token that we obtained, and have to give back.
+    #[must_use]
+    pub fn obtained(token: SecretValue, lifetime: Option<Duration>) -> Self {
+        Self { token, lifetime, renewable: false, ours: true }
+    }
+
+    /// A token that somebody else made, and looks after.
+    #[must_use]
+    pub fn found(token: SecretValue) -> Self {
+        Self { token, lifetime: None, renewable: false, ours: false }
+    }
+
+    /// [`Login::renew`] may be asked for, or not.
+    #[must_use]
+    pub fn with_renewable(self, renewable: bool) -> Self {
+        Self { renewable, ..self }
+    }
 }
 
 /// The ways to a token of a server.

@@ -83,7 +83,7 @@ impl Login for ServerLogin {
         match &self.method {
             Method::Token(reader) => {
                 let token = reader.read().await?;
-                Ok(Granted { token, lifetime: None, renewable: false, ours: false })
+                Ok(Granted::found(token))
             }
             Method::Kubernetes { auth, token } => {
                 let jwt = token.read().await?;
@@ -145,12 +145,8 @@ fn granted(answer: &Answer, asked: Asked) -> Result<Granted> {
         Error::new(ErrorKind::Unexpected, "the login's answer holds no token")
             .hint("check that `auth.mount` is the mount of an auth method of the configured kind")
     })?;
-    Ok(Granted {
-        token: auth.client_token.into(),
-        lifetime: (auth.lease_duration > 0).then(|| Duration::from_secs(auth.lease_duration)),
-        renewable: auth.renewable,
-        ours: true,
-    })
+    let lifetime = (auth.lease_duration > 0).then(|| Duration::from_secs(auth.lease_duration));
+    Ok(Granted::obtained(auth.client_token.into(), lifetime).with_renewable(auth.renewable))
 }
 
 fn text<'a>(secret: &'a SecretValue, setting: &'static str) -> Result<&'a str> {

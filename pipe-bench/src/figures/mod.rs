@@ -2,6 +2,7 @@
 
 mod cache;
 mod identity;
+mod infisical;
 mod kubernetes;
 mod memory;
 mod pod;
@@ -22,6 +23,7 @@ pub async fn all() -> Report {
     uncached::measure(&mut report, server.clone()).await;
     cache::measure(&mut report, server).await;
     kubernetes::measure(&mut report).await;
+    infisical::measure(&mut report).await;
     stack::measure(&mut report).await;
     identity::measure(&mut report).await;
     pod::measure(&mut report).await;

@@ -4,10 +4,14 @@
 //! plain HTTP, everything in memory, a clock that a test moves.
 
 pub(crate) mod http;
+mod infisical;
 mod kubernetes;
 mod openbao;
 mod token_review;
 
+pub use self::infisical::{
+    Infisical, InfisicalFault, InfisicalIdentity, InfisicalRelease, InfisicalRights,
+};
 pub use self::kubernetes::{ApiFault, Kubernetes, Rule};
 pub use self::openbao::{Fault, OpenBao, RequestRecord};
 pub use self::token_review::{
