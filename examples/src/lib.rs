@@ -1,6 +1,7 @@
 //! Small programs that show the family at work; see the binaries.
 
 use pipe_identity_oidc::{Oidc, OidcConfig};
+use pipe_identity_zitadel::{Zitadel, ZitadelConfig};
 use pipe_registry::Registry;
 use pipe_secrets_infisical::{Infisical, InfisicalConfig};
 use pipe_secrets_k8s::{Kubernetes, KubernetesConfig, KubernetesIdentity};
@@ -38,6 +39,7 @@ pub fn registry() -> Registry {
         })
         .with_identity_kind::<OidcConfig, _, _>("oidc", Oidc::new)
         .with_identity_kind::<KubernetesConfig, _, _>("kubernetes", KubernetesIdentity::new)
+        .with_identity_kind::<ZitadelConfig, _, _>("zitadel", Zitadel::new)
         .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
 }
 

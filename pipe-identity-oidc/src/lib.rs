@@ -16,6 +16,7 @@ mod plugin;
 mod pointer;
 mod preset;
 mod provider;
+mod reader;
 mod trusted;
 
 pub use self::client::{
@@ -35,3 +36,4 @@ pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
+pub use self::reader::{ClaimsReader, VerifiedToken};

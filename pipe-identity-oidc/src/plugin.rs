@@ -22,7 +22,7 @@ use crate::error::refused;
 use crate::issue::TokenIssuer;
 use crate::jwt::Jwt;
 use crate::trusted::{Found, Trusted, Verified, nobody};
-use crate::{CredentialSource, ProviderStatus, health};
+use crate::{CredentialSource, ProviderStatus, VerifiedToken, health};
 
 /// OpenID Connect as an [`IdentityPlugin`]. Clones share keys, caches and credentials.
 #[derive(Clone)]
@@ -76,6 +76,20 @@ impl Oidc {
         providers.map(|provider| provider.status()).collect()
     }
 
+    /// Checks a token as [`validate_token`](IdentityPlugin::validate_token) does, and returns what it says as well.
+    ///
+    /// # Errors
+    /// As for [`validate_token`](IdentityPlugin::validate_token); `Unsupported` for a token of an issuer
+    /// whose claims are not kept (`keep_claims`).
+    pub async fn verify_token(
+        &self,
+        token: &BearerToken,
+        expect: &TokenExpectation,
+    ) -> Result<VerifiedToken> {
+        let verified = self.0.verify_whole(token, expect).await;
+        verified.map_err(|error| self.locate(error, "verify_token"))
+    }
+
     /// Forgets every token that was verified or introspected, as after a revocation.
     pub fn forget_tokens(&self) {
         self.0.cache.clear();
@@ -94,20 +108,39 @@ impl Inner {
         token: &BearerToken,
         expect: &TokenExpectation,
     ) -> Result<SecurityContext> {
-        if expect.audiences.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "no audience is expected")
-                .hint("say in `TokenExpectation` for whom the token has to be meant"));
-        }
+        check_expectation(expect)?;
         let digest = self.cache.name(token);
         // What is known is answered without waiting, from a small future; the rest has a box of its own.
         let context = match digest.as_ref().and_then(|digest| self.known(digest)) {
             Some(verified) => self.accept(verified, token, expect)?,
-            None => Box::pin(self.find_out(token, digest, expect)).await?,
+            None => {
+                let verified = Box::pin(self.find_out(token, digest, expect)).await?;
+                self.accept(verified, token, expect)?
+            }
         };
         match &self.roles {
             None => Ok(context),
             Some(_) => Box::pin(self.with_roles(context)).await,
         }
+    }
+
+    async fn verify_whole(
+        &self,
+        token: &BearerToken,
+        expect: &TokenExpectation,
+    ) -> Result<VerifiedToken> {
+        check_expectation(expect)?;
+        let digest = self.cache.name(token);
+        let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
+            Some(verified) => verified,
+            None => self.find_out(token, digest, expect).await?,
+        };
+        let claims = verified.claims().cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the claims of this issuer's tokens are not kept")
+                .hint("set `keep_claims` of the issuer")
+        })?;
+        let context = self.with_roles(self.accept(verified, token, expect)?).await?;
+        Ok(VerifiedToken { context, claims })
     }
 
     /// What was found out before, if the keys are still those that it was found out with.
@@ -123,7 +156,7 @@ impl Inner {
         token: &BearerToken,
         digest: Option<Digest>,
         expect: &TokenExpectation,
-    ) -> Result<SecurityContext> {
+    ) -> Result<Arc<Verified>> {
         let clearings = self.cache.clearings();
         let now = self.clock.now();
         let Found { verified, generation, ttl } =
@@ -132,7 +165,7 @@ impl Inner {
         if let Some(digest) = digest {
             self.cache.insert_since(clearings, digest, Arc::clone(&verified), generation, ttl);
         }
-        self.accept(verified, token, expect)
+        Ok(verified)
     }
 
     /// What has to hold for each presentation of a token, whether it was known before or not.
@@ -248,6 +281,14 @@ impl Inner {
         })?;
         issuer.issue(request).await
     }
+}
+
+fn check_expectation(expect: &TokenExpectation) -> Result<()> {
+    if !expect.audiences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidArgument, "no audience is expected")
+        .hint("say in `TokenExpectation` for whom the token has to be meant"))
 }
 
 /// Whether it can be a token that only its issuer can read: without dots, or encrypted (RFC 7516

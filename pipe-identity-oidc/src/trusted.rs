@@ -1,6 +1,7 @@
 //! An issuer whose tokens are taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipe_core::identity::{BearerToken, SecurityContext};
@@ -14,6 +15,7 @@ use crate::jwt::{Claims, Confirmation, Jwt, Times, TokenPolicy};
 use crate::keys::KeySource;
 use crate::mapping::Mapper;
 use crate::preset::Preset;
+use crate::reader::ClaimsReader;
 
 /// An issuer, how its tokens are checked, and what they mean.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Trusted {
     pub(crate) keys: KeySource,
     pub(crate) mapper: Mapper,
     pub(crate) preset: Preset,
+    pub(crate) reader: Option<Arc<dyn ClaimsReader>>,
+    pub(crate) keeps_claims: bool,
     pub(crate) introspector: Option<Introspector>,
     /// Whether a resolver says which roles somebody has.
     pub(crate) resolves_roles: bool,
@@ -38,8 +42,8 @@ pub(crate) struct Verified {
     /// For whom it is meant; `None` when it does not say, and we were told not to mind.
     audiences: Option<Box<[Box<str>]>>,
     times: Times,
-    /// The claims of a token that is bound (`cnf`).
-    bound: Option<Claims>,
+    /// The claims of a token that is bound (`cnf`), or whose claims are kept.
+    claims: Option<Claims>,
     /// The place of its issuer among those that are trusted.
     pub(crate) trusted: usize,
 }
@@ -55,7 +59,12 @@ pub(crate) struct Found {
 impl Verified {
     /// What the bearer must prove to have.
     pub(crate) fn confirmation(&self) -> Option<Confirmation<'_>> {
-        self.bound.as_ref().and_then(Claims::confirmation)
+        self.claims.as_ref().and_then(Claims::confirmation)
+    }
+
+    /// The claims, where they are kept.
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
     }
 }
 
@@ -189,10 +198,16 @@ impl Trusted {
         context.roles = caller.roles;
         context.scopes = caller.scopes;
         context.token_id = claims.token_id().map(str::to_owned);
+        if let Some(reader) = &self.reader {
+            context = reader
+                .read(context, &claims)
+                .map_err(|error| error.with("issuer", &self.issuer))?;
+        }
         let audiences = has_audience.then(|| claims.audiences().map(Into::into).collect());
         let times = claims.times();
-        let bound = claims.confirmation().is_some().then_some(claims);
-        Ok(Verified { context, audiences, times, bound, trusted })
+        let is_kept = self.keeps_claims || claims.confirmation().is_some();
+        let claims = is_kept.then_some(claims);
+        Ok(Verified { context, audiences, times, claims, trusted })
     }
 
     /// Whether a context with this issuer came from here.

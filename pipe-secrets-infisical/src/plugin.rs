@@ -1,10 +1,10 @@
 //! The trait implementation, thin.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,7 +48,8 @@ pub(crate) struct Inner {
     pub(crate) poll_interval: Duration,
     /// Whether the server turned out not to create what it is told to update.
     pub(crate) no_upsert: AtomicBool,
-    environments: Mutex<BTreeSet<(String, String)>>,
+    /// The environments that are there, by project.
+    environments: Mutex<BTreeMap<String, BTreeSet<String>>>,
     timeout: Duration,
     /// Writers of one secret in this process take turns: the server keeps both rows of a key that
     /// two create at once.
@@ -232,20 +233,28 @@ impl Inner {
 
     /// The environment of this place is there.
     pub(crate) fn know(&self, place: &Place) {
-        let mut known = self.environments.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_ENVIRONMENTS {
-            known.insert((place.project.clone(), place.environment.clone()));
+        if self.is_known(place) {
+            return;
+        }
+        let mut known = self.known();
+        if known.values().map(BTreeSet::len).sum::<usize>() < MAX_ENVIRONMENTS {
+            known.entry(place.project.clone()).or_default().insert(place.environment.clone());
         }
     }
 
     pub(crate) fn is_known(&self, place: &Place) -> bool {
-        let known = self.environments.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&(place.project.clone(), place.environment.clone()))
+        let known = self.known();
+        known.get(&place.project).is_some_and(|slugs| slugs.contains(&place.environment))
     }
 
     pub(crate) fn unlearn(&self, place: &Place) {
-        let mut known = self.environments.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&(place.project.clone(), place.environment.clone()));
+        if let Some(slugs) = self.known().get_mut(&place.project) {
+            slugs.remove(&place.environment);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<String>>> {
+        self.environments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -48,24 +48,25 @@ pub(crate) struct Row<'a> {
     #[serde(default)]
     pub(crate) version: Option<u64>,
     #[serde(borrow, rename = "type", default)]
-    kind: Option<Cow<'a, str>>,
+    kind: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(crate) secret_path: Option<Cow<'a, str>>,
     #[serde(default)]
     secret_value_hidden: Option<bool>,
+    /// In a form whose order is that of time.
     #[serde(borrow, default)]
-    updated_at: Option<Cow<'a, str>>,
+    updated_at: Option<&'a RawValue>,
 }
 
 impl Row<'_> {
     /// Personal values are those of a person.
     pub(crate) fn is_shared(&self) -> bool {
-        self.kind.as_deref().is_none_or(|kind| kind == "shared")
+        self.kind.is_none_or(|kind| matches!(kind.get(), r#""shared""# | "null"))
     }
 
     /// Which of several rows of one key is the current one.
     fn age(&self) -> (Option<u64>, Option<&str>) {
-        (self.version, self.updated_at.as_deref())
+        (self.version, self.updated_at.map(RawValue::get))
     }
 
     /// The value, unless it is hidden from us. `None` where there is none, or not as text.

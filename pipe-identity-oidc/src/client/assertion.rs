@@ -17,6 +17,8 @@ use crate::jwt::{Algorithm, Signer, SigningKey};
 
 /// An assertion is used at once and once, so it needs to live no longer.
 const LIFETIME: Duration = Duration::from_secs(60);
+/// Zitadel takes no assertion from more than a second ahead of its own clock.
+const BACKDATED: Duration = Duration::from_secs(5);
 /// RFC 7518 3.2: the key of an HMAC is at least as long as its hash.
 const SHORTEST_SECRET: usize = 32;
 
@@ -56,7 +58,7 @@ impl Assertion {
             sub: client_id,
             aud: audience,
             jti: &unique()?,
-            iat: issued_at.as_secs(),
+            iat: issued_at.saturating_sub(BACKDATED).as_secs(),
             exp: (issued_at + LIFETIME).as_secs(),
         };
         let mut assertion = Zeroizing::new(String::with_capacity(2048));

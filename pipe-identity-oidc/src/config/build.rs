@@ -187,6 +187,8 @@ impl IssuerConfig {
             keys,
             mapper,
             preset: self.preset,
+            reader: self.reader.clone(),
+            keeps_claims: self.keep_claims,
             introspector,
             resolves_roles: config.roles.is_some(),
         })
@@ -348,6 +350,8 @@ fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
         keys: KeySource::Own(OwnKeys::new(Arc::clone(issuer))),
         mapper: Mapper::new(mapping, Default::default())?,
         preset: Preset::Generic,
+        reader: None,
+        keeps_claims: false,
         introspector: None,
         resolves_roles: false,
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pipe_core::SecretSource;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 
 use super::{IntrospectionConfig, default_max_lifetime};
 use crate::jwt::{Algorithm, TokenType};
-use crate::{ClaimMapping, Preset};
+use crate::{ClaimMapping, ClaimsReader, Preset};
 
 /// An issuer whose tokens are taken.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +61,13 @@ pub struct IssuerConfig {
     /// What the claims mean; the preset's.
     #[serde(default)]
     pub claims: Option<ClaimMapping>,
+    /// Whether the claims of a verified token are kept with it, for
+    /// [`Oidc::verify_token`](crate::Oidc::verify_token); `false`.
+    #[serde(default)]
+    pub keep_claims: bool,
+    /// What reads more out of the claims than the mapping can say.
+    #[serde(skip)]
+    pub reader: Option<Arc<dyn ClaimsReader>>,
     /// How to ask the issuer about tokens that only it can read; such tokens are refused when
     /// absent.
     #[serde(default)]
@@ -103,6 +111,8 @@ impl IssuerConfig {
             max_lifetime: default_max_lifetime(),
             reject_key_headers: false,
             claims: None,
+            keep_claims: false,
+            reader: None,
             introspection: None,
             bearer: None,
             allowed_hosts: BTreeSet::new(),
@@ -176,6 +186,18 @@ impl IssuerConfig {
     #[must_use]
     pub fn with_claims(self, claims: ClaimMapping) -> Self {
         Self { claims: Some(claims), ..self }
+    }
+
+    /// Keeps the claims of a verified token with it.
+    #[must_use]
+    pub fn keeping_claims(self) -> Self {
+        Self { keep_claims: true, ..self }
+    }
+
+    /// What reads more out of the claims than the mapping can say.
+    #[must_use]
+    pub fn with_reader(self, reader: Arc<dyn ClaimsReader>) -> Self {
+        Self { reader: Some(reader), ..self }
     }
 
     /// How to ask the issuer about tokens that only it can read.

@@ -50,7 +50,6 @@ pub(crate) enum Answer {
     /// The connection is closed without an answer.
     Close,
     /// It is answered after this time.
-    #[cfg(feature = "issuer")]
     Later(std::time::Duration, Box<Self>),
 }
 
@@ -264,7 +263,6 @@ async fn serve(stream: TcpStream, handler: Arc<impl Handler>) {
                 async move {
                     let call = read(request).await;
                     let answer = handler.answer(&call);
-                    #[cfg(feature = "issuer")]
                     let answer = match answer {
                         Answer::Later(delay, answer) => {
                             tokio::time::sleep(delay).await;
@@ -274,7 +272,6 @@ async fn serve(stream: TcpStream, handler: Arc<impl Handler>) {
                     };
                     match answer {
                         Answer::Response(response) => Ok(response),
-                        #[cfg(feature = "issuer")]
                         Answer::Later(..) => std::future::pending().await,
                         Answer::Close => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
                         Answer::Hang => std::future::pending().await,

@@ -8,6 +8,8 @@ mod infisical;
 mod kubernetes;
 mod openbao;
 mod token_review;
+#[cfg(feature = "issuer")]
+mod zitadel;
 
 pub use self::infisical::{
     Infisical, InfisicalFault, InfisicalIdentity, InfisicalRelease, InfisicalRights,
@@ -17,3 +19,5 @@ pub use self::openbao::{Fault, OpenBao, RequestRecord};
 pub use self::token_review::{
     API_SERVER_AUDIENCE, STAND_IN_CA, TokenReview, expired_service_account_jwt, service_account_jwt,
 };
+#[cfg(feature = "issuer")]
+pub use self::zitadel::{Zitadel, ZitadelMachine};

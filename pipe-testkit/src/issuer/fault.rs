@@ -48,7 +48,7 @@ pub enum Fault {
 
 impl Fault {
     /// What is sent instead of the answer that `answer` makes.
-    pub(super) fn answer(self, answer: impl FnOnce() -> Answer) -> Answer {
+    pub(crate) fn answer(self, answer: impl FnOnce() -> Answer) -> Answer {
         let json = |body| response(StatusCode::OK, JSON, body);
         match self {
             Self::Html500 => html(StatusCode::INTERNAL_SERVER_ERROR, "<html>boom</html>"),

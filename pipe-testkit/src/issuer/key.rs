@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -208,6 +208,19 @@ impl SigningKey {
             }
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
+    }
+
+    /// The private key in PEM, as `RSA PRIVATE KEY` (RFC 8017), for a key of RSA; `None` for others.
+    #[must_use]
+    pub fn rsa_private_pem(&self) -> Option<String> {
+        let Pair::Rsa(pair) = &self.pair else { return None };
+        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        // What PKCS#8 puts around a key of RSA has a fixed length at this size.
+        const AROUND: usize = 26;
+        let text = STANDARD.encode(pkcs8.as_ref().get(AROUND..)?);
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let body = lines.join("\n");
+        Some(format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n"))
     }
 
     /// Whether this is a signature of the message by this key.

@@ -8,7 +8,7 @@ mod clock;
 mod fault;
 mod forge;
 mod key;
-mod requests;
+pub(crate) mod requests;
 mod routes;
 mod state;
 mod token;

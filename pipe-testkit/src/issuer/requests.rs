@@ -11,11 +11,11 @@ use super::{CLIENT_ID, CLIENT_SECRET, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET
 use crate::fake::http::Call;
 
 /// The fields of a form.
-pub(super) type Form = BTreeMap<String, String>;
+pub(crate) type Form = BTreeMap<String, String>;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-pub(super) fn form(call: &Call) -> Form {
+pub(crate) fn form(call: &Call) -> Form {
     let body = call.body.as_deref().unwrap_or_default();
     let body = std::str::from_utf8(body).unwrap_or_default();
     let fields = body.split('&').filter_map(|field| field.split_once('='));
@@ -42,7 +42,7 @@ pub(super) fn client(state: &mut State, now: u64, call: &Call, form: &Form) -> O
 }
 
 /// What the client sent in `Authorization: Basic`.
-pub(super) fn basic(call: &Call) -> Option<&str> {
+pub(crate) fn basic(call: &Call) -> Option<&str> {
     let (scheme, value) = call.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then_some(value)
 }
@@ -80,18 +80,18 @@ pub(super) fn assertion(
 }
 
 /// The claims of a token, unchecked.
-pub(super) fn claims(token: &str) -> Option<serde_json::Map<String, Value>> {
+pub(crate) fn claims(token: &str) -> Option<serde_json::Map<String, Value>> {
     let payload = token.split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
-pub(super) fn is_signed_by(token: &str, key: &SigningKey) -> bool {
+pub(crate) fn is_signed_by(token: &str, key: &SigningKey) -> bool {
     let Some((message, signature)) = token.rsplit_once('.') else { return false };
     let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
     key.verify(message.as_bytes(), &signature)
 }
 
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
