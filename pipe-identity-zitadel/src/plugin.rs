@@ -198,6 +198,8 @@ fn client(
     let finish = |id: String, method, client: ClientConfig| {
         // What was asked for and not granted is dropped in silence.
         let client = client.with_silent_scope(SilentScope::Refused).with_issuer(&config.issuer);
+        let usual = ZitadelScopes::new().with_project(&config.project).with_roles();
+        let client = usual.iter().fold(client, ClientConfig::with_extra_scope);
         Ok((Service::Client(id, method), Some(client)))
     };
     match service {
@@ -256,8 +258,10 @@ impl Inner {
             .hint("ask without scopes, or set `service` to a key file or to client credentials"));
         }
         // Whom to call is a project here, and what to be allowed a role.
-        let project = request.audience.as_deref().unwrap_or(&self.project);
-        let mut scopes = ZitadelScopes::new().with_project(project).with_roles();
+        let mut scopes = ZitadelScopes::new();
+        if let Some(project) = &request.audience {
+            scopes = scopes.with_project(project);
+        }
         for scope in &self.scopes {
             scopes = scopes.with(scope);
         }

@@ -67,6 +67,9 @@ pub struct ClientConfig {
     /// How the provider is told whom we want to call.
     #[serde(default)]
     pub audience_parameter: AudienceParameter,
+    /// Scopes to ask for with every request, besides its own. Whether they are granted is not looked at.
+    #[serde(default)]
+    pub extra_scopes: BTreeSet<String>,
     /// What it means when neither the provider nor the token tells which scopes were granted.
     #[serde(default)]
     pub silent_scope: SilentScope,
@@ -89,6 +92,7 @@ impl ClientConfig {
             token_endpoint: None,
             audience: None,
             audience_parameter: AudienceParameter::default(),
+            extra_scopes: BTreeSet::new(),
             silent_scope: SilentScope::default(),
             jwt_bearer: None,
             token_exchange: None,
@@ -126,6 +130,13 @@ impl ClientConfig {
         Self { audience_parameter, ..self }
     }
 
+    /// A scope to ask for with every request; may be repeated.
+    #[must_use]
+    pub fn with_extra_scope(mut self, scope: impl Into<String>) -> Self {
+        self.extra_scopes.insert(scope.into());
+        self
+    }
+
     /// What it means when neither the provider nor the token tells which scopes were granted.
     #[must_use]
     pub fn with_silent_scope(self, silent_scope: SilentScope) -> Self {
@@ -156,6 +167,9 @@ impl ClientConfig {
         }
         if self.audience.as_ref().is_some_and(String::is_empty) {
             faults.push(("client.audience", "must not be empty"));
+        }
+        if super::credentials::check_scopes(&self.extra_scopes).is_err() {
+            faults.push(("client.extra_scopes", "must be at most 100 legal scopes"));
         }
         if let Some(exchange) = &self.token_exchange {
             for (setting, kind) in [

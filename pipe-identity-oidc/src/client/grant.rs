@@ -21,6 +21,7 @@ pub(crate) struct Client {
     pub(crate) authenticator: Authenticator,
     pub(crate) endpoints: Arc<dyn Endpoints>,
     pub(crate) audience_parameter: AudienceParameter,
+    pub(crate) extra_scopes: BTreeSet<String>,
     pub(crate) silent_scope: SilentScope,
     pub(crate) clock: Clock,
 }
@@ -118,14 +119,20 @@ pub(crate) struct TokenRequest {
 #[async_trait]
 impl Obtain for TokenRequest {
     async fn obtain(&self) -> Result<Obtained> {
-        let Client { authenticator, endpoints, audience_parameter, silent_scope, clock } =
-            &*self.client;
+        let Client {
+            authenticator,
+            endpoints,
+            audience_parameter,
+            extra_scopes,
+            silent_scope,
+            clock,
+        } = &*self.client;
         let certificate = authenticator.certificate().await?;
         let endpoint = endpoints.token_endpoint(certificate.as_ref()).await?;
         let mut form = FormRequest::new();
         self.grant.write(&mut form).await?;
-        if !self.scopes.is_empty() {
-            let scopes: Vec<_> = self.scopes.iter().map(String::as_str).collect();
+        let scopes: Vec<_> = self.scopes.union(extra_scopes).map(String::as_str).collect();
+        if !scopes.is_empty() {
             form.add("scope", scopes.join(" "));
         }
         if let Some(audience) = &self.audience {

@@ -129,7 +129,9 @@ async fn an_audience_is_a_project() {
     let Credential::Bearer(token) = &credentials.credential else { panic!("it is a token") };
     let expect = pipe_core::identity::TokenExpectation::audience("777");
     assert!(plugin.validate_token(token, &expect).await.is_ok());
-    assert!(plugin.validate_token(token, &plugin.expectation()).await.is_err());
+    assert!(plugin.validate_token(token, &plugin.expectation()).await.is_ok(), "and our own");
+    let other = pipe_core::identity::TokenExpectation::audience("888");
+    assert!(plugin.validate_token(token, &other).await.is_err());
 }
 
 #[tokio::test]

@@ -98,7 +98,9 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     let wanted = field("scope").unwrap_or_default().split(' ');
     let granted: Vec<_> = wanted.filter(|scope| SCOPES.contains(scope)).collect();
     let scope = granted.join(" ");
-    let token = match field("resource").or_else(|| field("audience")) {
+    // For a client's own credentials it knows the standard's parameter alone.
+    let audience = field("audience").filter(|_| field("grant_type") != Some("client_credentials"));
+    let token = match field("resource").or(audience) {
         Some(resource) if resource == AUDIENCE || state.resources.contains(resource) => {
             jwt(state, now, resource, client, subject, &scope)
         }
