@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod endpoints;
 mod error;
+mod flights;
 mod health;
 mod introspection;
 mod issue;

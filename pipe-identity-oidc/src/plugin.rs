@@ -19,6 +19,7 @@ use crate::cache::{Digest, TokenCache};
 use crate::client::Credentials;
 use crate::config::OidcConfig;
 use crate::error::refused;
+use crate::flights::Flights;
 use crate::issue::TokenIssuer;
 use crate::jwt::Jwt;
 use crate::trusted::{Found, Trusted, Verified, nobody};
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) cache: TokenCache<Verified>,
     pub(crate) cache_ttl: Duration,
     pub(crate) proofs: ProofChecker,
+    /// What issuers are asked just now about opaque tokens.
+    pub(crate) flights: Flights<Arc<Verified>>,
 }
 
 impl Oidc {
@@ -114,7 +117,7 @@ impl Inner {
         let context = match digest.as_ref().and_then(|digest| self.known(digest)) {
             Some(verified) => self.accept(verified, token, expect)?,
             None => {
-                let verified = Box::pin(self.find_out(token, digest, expect)).await?;
+                let verified = Box::pin(self.find_out_once(token, digest, expect)).await?;
                 self.accept(verified, token, expect)?
             }
         };
@@ -133,7 +136,7 @@ impl Inner {
         let digest = self.cache.name(token);
         let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
             Some(verified) => verified,
-            None => self.find_out(token, digest, expect).await?,
+            None => self.find_out_once(token, digest, expect).await?,
         };
         let claims = verified.claims().cloned().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the claims of this issuer's tokens are not kept")
@@ -149,6 +152,23 @@ impl Inner {
         let (verified, generation) = self.cache.get_at(digest, now)?;
         let current = || self.trusted[verified.trusted].keys.generation_at(now);
         (generation.is_none() || generation == current()).then_some(verified)
+    }
+
+    /// As `find_out`, with one question for all who present the same opaque token at once. What a JWT is found
+    /// to be depends on who expects it.
+    async fn find_out_once(
+        &self,
+        token: &BearerToken,
+        digest: Option<Digest>,
+        expect: &TokenExpectation,
+    ) -> Result<Arc<Verified>> {
+        let is_opaque = matches!(dots(token.expose()), 0 | 4);
+        match digest.filter(|_| is_opaque) {
+            None => self.find_out(token, digest, expect).await,
+            Some(digest) => {
+                self.flights.share(digest, self.find_out(token, Some(digest), expect)).await
+            }
+        }
     }
 
     async fn find_out(
@@ -297,8 +317,12 @@ fn is_opaque(token: &[u8], limit: usize) -> bool {
     let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     !token.is_empty()
         && token.len() <= limit
-        && matches!(token.iter().filter(|byte| **byte == b'.').count(), 0 | 4)
+        && matches!(dots(token), 0 | 4)
         && token.iter().all(is_legal)
+}
+
+fn dots(token: &[u8]) -> usize {
+    token.iter().filter(|byte| **byte == b'.').count()
 }
 
 impl fmt::Debug for Oidc {

@@ -89,7 +89,8 @@ impl Fault {
             (403, _) if error == "ForbiddenRequestError" => Self::AddressRefused,
             (403, _) => Self::Denied,
             (404, _) if says("Project with ") => Self::ProjectMissing,
-            (404, _) if says("Folder with path") || says("Environment with slug") => {
+            // Whatever is said about a secret, by its name, is about the secret.
+            (404, _) if !message.starts_with("Secret") && is_about_place(&message) => {
                 Self::FolderMissing
             }
             (404, _) => Self::SecretMissing,
@@ -246,6 +247,11 @@ impl Fault {
     }
 }
 
+fn is_about_place(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("folder") || message.contains("environment")
+}
+
 /// The error that an answer amounts to.
 pub(crate) fn refusal(answer: &HttpResponse, asked: Asked) -> Error {
     Fault::of(answer, asked).error(answer)
@@ -327,6 +333,9 @@ mod tests {
         let work = [
             (404, "NotFound", "Secret with name 'NOPE' not found", SecretMissing),
             (404, "NotFound", "Secret not found", SecretMissing),
+            (404, "NotFound", "Environment not found", FolderMissing),
+            (404, "NotFound", "Secret with name 'environment' not found", SecretMissing),
+            (404, "NotFound", "Secret does not exist: folder in path /", SecretMissing),
             (
                 404,
                 "GetSecretByName",

@@ -7,6 +7,8 @@ const DOT: &str = "_dot_";
 /// The server's router takes no longer name in a path.
 const MAX_KEY: usize = 100;
 const MAX_WORD: usize = 64;
+/// The server's database has room for no longer name of a folder.
+const MAX_FOLDER: usize = 255;
 
 /// The path of the folder that holds a secret: its name below `base`, with `_dot_` for each dot.
 ///
@@ -14,6 +16,13 @@ const MAX_WORD: usize = 64;
 /// `InvalidArgument` for a name that would then be the folder of another.
 pub(crate) fn folder(base: &str, name: &SecretName) -> Result<String> {
     let path = format!("{base}/{}", name.as_str().replace('.', DOT));
+    if let Some(long) = path.split('/').find(|folder| folder.len() > MAX_FOLDER) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "a part of the name is too long")
+            .with("secret", name)
+            .with("bytes", long.len())
+            .with("limit", MAX_FOLDER)
+            .hint("use shorter names: each part is a folder, with five characters for a dot"));
+    }
     if name_of(base, &path).as_ref() == Some(name) {
         return Ok(path);
     }
@@ -69,7 +78,9 @@ mod tests {
                 assert!(!path.contains('.'), "{path}");
                 assert_eq!(name_of(base, &path), Some(name), "{path}");
             }
-            for name in ["a_dot_b", "_dot._", "a/_dot_"] {
+            let long = "x".repeat(256);
+            let dots = format!("{}a", "a.".repeat(50));
+            for name in ["a_dot_b", "_dot._", "a/_dot_", &long, &dots] {
                 let error = folder(base, &SecretName::new(name).unwrap()).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
             }

@@ -219,7 +219,9 @@ impl Inner {
             return Ok(true);
         }
         match Fault::of(&answer, Asked::Work) {
+            // Whatever it says is wrong with it: its name is legal, so it is there. If it is not, storing fails.
             Fault::Exists => Ok(true),
+            Fault::Invalid if answer.status == 400 => Ok(true),
             Fault::FolderMissing => Ok(false),
             _ => expect_success(&answer).map(|()| true),
         }

@@ -10,6 +10,7 @@ use crate::binding::ProofChecker;
 use crate::cache::TokenCache;
 use crate::client::Credentials;
 use crate::endpoints::ProviderEndpoints;
+use crate::flights::Flights;
 use crate::introspection::Introspector;
 use crate::issue::TokenIssuer;
 use crate::jwt::{
@@ -67,6 +68,7 @@ impl OidcConfig {
             cache: TokenCache::new(if remembers { self.cache_size } else { 0 }),
             cache_ttl: self.cache_ttl,
             proofs: ProofChecker::default(),
+            flights: Flights::default(),
         })
     }
 
