@@ -9,10 +9,14 @@ use tokio::sync::OnceCell;
 
 use crate::cache::Digest;
 
-type Flight<T> = Arc<OnceCell<Result<T>>>;
-
 /// The questions that are under way. What was found out is not kept here: it is for those who waited.
 pub(crate) struct Flights<T>(Mutex<HashMap<Digest, Flight<T>>>);
+
+struct Flight<T> {
+    answer: Arc<OnceCell<Result<T>>>,
+    /// How many hold it. Counted under the lock: the last of them takes it off the map.
+    waiting: usize,
+}
 
 impl<T: Clone> Flights<T> {
     /// What `find_out` gives, asked by the first of those who ask at once. When that one goes away, the next
@@ -22,9 +26,16 @@ impl<T: Clone> Flights<T> {
         digest: Digest,
         find_out: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let flight = Arc::clone(self.lock().entry(digest).or_default());
-        let waiting = Waiting { flights: self, digest, flight };
-        waiting.flight.get_or_init(|| find_out).await.clone()
+        let waiting = self.join(digest);
+        waiting.answer.get_or_init(|| find_out).await.clone()
+    }
+
+    fn join(&self, digest: Digest) -> Waiting<'_, T> {
+        let mut flights = self.lock();
+        let flight =
+            flights.entry(digest).or_insert_with(|| Flight { answer: Arc::default(), waiting: 0 });
+        flight.waiting += 1;
+        Waiting { flights: self, digest, answer: Arc::clone(&flight.answer) }
     }
 }
 
@@ -38,16 +49,19 @@ impl<T> Flights<T> {
 struct Waiting<'a, T> {
     flights: &'a Flights<T>,
     digest: Digest,
-    flight: Flight<T>,
+    answer: Arc<OnceCell<Result<T>>>,
 }
 
 impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        let is_ours = flights.get(&self.digest).is_some_and(|one| Arc::ptr_eq(one, &self.flight));
-        // The map's own and ours are the last two.
-        let is_last = Arc::strong_count(&self.flight) <= 2;
-        if is_ours && (self.flight.initialized() || is_last) {
+        // An answered one may be gone already, and a new one in its place.
+        let Some(flight) = flights.get_mut(&self.digest) else { return };
+        if !Arc::ptr_eq(&flight.answer, &self.answer) {
+            return;
+        }
+        flight.waiting -= 1;
+        if flight.waiting == 0 || self.answer.initialized() {
             flights.remove(&self.digest);
         }
     }
@@ -129,6 +143,37 @@ mod tests {
             }
         }
         assert_eq!(second.await.unwrap(), 2);
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_left_of_those_who_go_away_at_the_same_time() {
+        let flights = Arc::new(Flights::<u32>::default());
+        for round in 0..200_u32 {
+            let digest = Digest::of(&round.to_le_bytes());
+            let waiters: Vec<_> = (0..4)
+                .map(|_| {
+                    let flights = Arc::clone(&flights);
+                    tokio::spawn(async move { flights.share(digest, std::future::pending()).await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            waiters.iter().for_each(tokio::task::JoinHandle::abort);
+            for waiter in waiters {
+                assert!(waiter.await.unwrap_err().is_cancelled());
+            }
+            assert!(flights.lock().is_empty(), "round {round}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_those_who_wait_takes_the_question_away() {
+        let flights = Flights::<u32>::default();
+        let digest = Digest::of(b"token");
+        let (first, second) = (flights.join(digest), flights.join(digest));
+        drop(first);
+        assert_eq!(flights.lock().len(), 1);
+        drop(second);
         assert!(flights.lock().is_empty());
     }
 }
