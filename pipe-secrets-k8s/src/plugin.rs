@@ -1,20 +1,19 @@
 //! The trait implementation, thin.
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
 use pipe_core::pod::{EnvInjection, PodFragment, SecretMount};
 use pipe_core::secrets::{
-    ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome,
+    ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome, WriterTurn,
+    WriterTurns,
 };
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Namespace, Plugin, Result, SecretData, SecretRef,
     SecretsPlugin,
 };
-use tokio::sync::{Mutex, MutexGuard};
 
 use crate::access::AccessReport;
 use crate::apply::{Only, SecretOptions};
@@ -46,7 +45,7 @@ pub(crate) struct Inner {
     pub(crate) watches: Watches,
     /// Writers of one Secret in this process take turns: each would else make the read of all
     /// others stale. Writers elsewhere are met by trying again.
-    turns: [Mutex<()>; 64],
+    turns: WriterTurns,
 }
 
 impl Kubernetes {
@@ -78,13 +77,13 @@ impl Kubernetes {
     ) -> Result<Self> {
         let Connected { client, namespace } = connect(&config, identity)?;
         Ok(Self(Arc::new(Inner {
+            turns: WriterTurns::new(client.timeout),
             client,
             namespace,
             name: config.name,
             field_manager: config.field_manager,
             page_size: config.page_size,
             watches: Watches::default(),
-            turns: std::array::from_fn(|_| Mutex::new(())),
         })))
     }
 
@@ -238,15 +237,8 @@ impl Kubernetes {
             .hint("a pod gets Secrets of its own namespace only: keep them there, or read them at runtime"))
     }
 
-    async fn turn(&self, place: &Place<'_>) -> Result<MutexGuard<'_, ()>> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default()
-            .hash_one((place.namespace, &place.object));
-        let turns = &self.0.turns;
-        let turn = turns[usize::try_from(hash % turns.len() as u64).unwrap_or(0)].lock();
-        tokio::time::timeout(self.0.client.timeout, turn).await.map_err(|_| {
-            Error::new(ErrorKind::Timeout, "other writers of the Secret take too long")
-                .hint("write less often, or raise `http.timeout`")
-        })
+    async fn turn(&self, place: &Place<'_>) -> Result<WriterTurn<'_>> {
+        self.0.turns.take(&(place.namespace, &place.object)).await
     }
 }
 

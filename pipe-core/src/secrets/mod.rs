@@ -9,6 +9,7 @@ mod reference;
 mod schema;
 mod stored;
 mod text;
+mod turns;
 mod watch;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::reference::{ListQuery, SecretRef};
 pub use self::schema::{Environment, LogicalKey, SecretDeclaration, SecretSchema, SecretScope};
 pub use self::stored::{Change, Secret, SecretVersion, WriteOutcome};
 pub use self::text::StoredText;
+pub use self::turns::{WriterTurn, WriterTurns};
 pub use self::watch::{SecretEvent, SecretStream};
 use crate::pod::{EnvInjection, PodFragment, SecretMount};
 use crate::{Error, Plugin, Result, SecretData};
