@@ -36,19 +36,26 @@ pub(crate) enum Version {
 /// A request before it is known which version of the API it is for.
 pub(crate) struct Call {
     pub(crate) method: Method,
-    pub(crate) path: Vec<String>,
+    pub(crate) path: &'static [&'static str],
+    /// What is at the end of the path.
+    pub(crate) name: Option<String>,
     pub(crate) query: Option<String>,
     pub(crate) body: Option<Body>,
     pub(crate) known: Option<HeaderValue>,
 }
 
 impl Call {
-    pub(crate) fn get(path: Vec<String>, query: String) -> Self {
-        Self { method: Method::GET, path, query: Some(query), body: None, known: None }
+    pub(crate) fn get(path: &'static [&'static str], query: String) -> Self {
+        Self { method: Method::GET, path, name: None, query: Some(query), body: None, known: None }
     }
 
-    pub(crate) fn with_body(method: Method, path: Vec<String>, body: Body) -> Self {
-        Self { method, path, query: None, body: Some(body), known: None }
+    pub(crate) fn with_body(method: Method, path: &'static [&'static str], body: Body) -> Self {
+        Self { method, path, name: None, query: None, body: Some(body), known: None }
+    }
+
+    /// About one of those that the path leads to.
+    pub(crate) fn about(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// Asked only whether the answer is still the one with this entity tag.
@@ -66,33 +73,41 @@ impl Version {
         }
     }
 
-    /// Where secrets are, or one of them.
-    pub(crate) fn secrets(self, name: Option<&str>) -> Vec<String> {
-        let path: &[&str] = match self {
+    /// Where secrets are.
+    pub(crate) fn secrets(self) -> &'static [&'static str] {
+        match self {
             Self::V4 => &["api", "v4", "secrets"],
             Self::V3 => &["api", "v3", "secrets", "raw"],
-        };
-        path.iter().copied().chain(name).map(str::to_owned).collect()
+        }
     }
 
     /// Where several secrets are changed at once.
-    pub(crate) fn batch(self) -> Vec<String> {
-        let path: &[&str] = match self {
+    pub(crate) fn batch(self) -> &'static [&'static str] {
+        match self {
             Self::V4 => &["api", "v4", "secrets", "batch"],
             Self::V3 => &["api", "v3", "secrets", "batch", "raw"],
-        };
-        path.iter().map(|part| (*part).to_owned()).collect()
+        }
     }
 
-    /// A query about a place. Switches are always said: their defaults differ between versions.
-    pub(crate) fn query(self, place: &Place, switches: &[(&str, &str)]) -> String {
-        let mut query = Serializer::new(String::new());
-        query
-            .append_pair(self.project(), &place.project)
-            .append_pair("environment", &place.environment)
-            .append_pair("secretPath", &place.path)
-            .extend_pairs(switches)
-            .finish()
+    /// Where folders are made.
+    pub(crate) fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::V4 => &["api", "v2", "folders"],
+            Self::V3 => &["api", "v1", "folders"],
+        }
+    }
+
+    /// A query about a place, with switches as a query has them. All are said: their defaults
+    /// differ between versions.
+    pub(crate) fn query(self, place: &Place, switches: &str) -> String {
+        // Projects and environments are words; only the path may have to be encoded.
+        let room = switches.len() + place.project.len() + place.environment.len() + 96;
+        let mut query = String::with_capacity(room + place.path.len());
+        for part in [self.project(), "=", &place.project, "&environment=", &place.environment] {
+            query.push_str(part);
+        }
+        let query = Serializer::new(query).append_pair("secretPath", &place.path).finish();
+        query + "&" + switches
     }
 
     fn other(self) -> Self {
@@ -160,7 +175,7 @@ impl Api {
     }
 
     async fn send_with(&self, call: &Call, token: &Arc<Token>) -> Result<HttpResponse> {
-        let path = call.path.iter().map(String::as_str);
+        let path = call.path.iter().copied().chain(call.name.as_deref());
         let mut request = self.http.request(call.method.clone(), path)?;
         if let Some(query) = &call.query {
             request.set_query(query);

@@ -15,7 +15,8 @@ const MAX_FOLDER: usize = 255;
 /// # Errors
 /// `InvalidArgument` for a name that would then be the folder of another.
 pub(crate) fn folder(base: &str, name: &SecretName) -> Result<String> {
-    let path = format!("{base}/{}", name.as_str().replace('.', DOT));
+    let folders = name.as_str().replace('.', DOT);
+    let path = [base, "/", &folders].concat();
     if let Some(long) = path.split('/').find(|folder| folder.len() > MAX_FOLDER) {
         return Err(Error::new(ErrorKind::InvalidArgument, "a part of the name is too long")
             .with("secret", name)
@@ -23,7 +24,7 @@ pub(crate) fn folder(base: &str, name: &SecretName) -> Result<String> {
             .with("limit", MAX_FOLDER)
             .hint("use shorter names: each part is a folder, with five characters for a dot"));
     }
-    if name_of(base, &path).as_ref() == Some(name) {
+    if folders.replace(DOT, ".") == name.as_str() {
         return Ok(path);
     }
     Err(Error::new(ErrorKind::InvalidArgument, "the name cannot be told from one with a dot")

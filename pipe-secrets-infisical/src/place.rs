@@ -25,11 +25,16 @@ impl Home {
     /// The folder of a secret. Its namespace is an environment, or a project and an environment.
     pub(crate) fn place(&self, secret: &SecretRef) -> Result<Place> {
         let path = names::folder(&self.folder, &secret.name)?;
-        Ok(Place { path, ..self.root(secret.namespace.as_ref())? })
+        self.at(secret.namespace.as_ref(), path)
     }
 
     /// The folder below which all secrets of a namespace are.
     pub(crate) fn root(&self, namespace: Option<&Namespace>) -> Result<Place> {
+        let path = if self.folder.is_empty() { "/" } else { &self.folder };
+        self.at(namespace, path.to_owned())
+    }
+
+    fn at(&self, namespace: Option<&Namespace>, path: String) -> Result<Place> {
         let own = (self.project.as_str(), self.environment.as_str());
         let (project, environment) = match namespace.map(Namespace::as_str) {
             None => own,
@@ -40,12 +45,7 @@ impl Home {
                 .with("namespace", format_args!("{environment:?}"))
                 .hint("use the slug of an environment, or a project's id, `/` and the slug"));
         }
-        let path = if self.folder.is_empty() { "/" } else { &self.folder };
-        Ok(Place {
-            project: project.to_owned(),
-            environment: environment.to_owned(),
-            path: path.to_owned(),
-        })
+        Ok(Place { project: project.to_owned(), environment: environment.to_owned(), path })
     }
 }
 

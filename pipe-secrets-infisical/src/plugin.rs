@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
 use pipe_core::secrets::{
-    ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome,
+    ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome, WriterTurns,
 };
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretValue,
@@ -24,7 +23,7 @@ use crate::entry::WriteOptions;
 use crate::login::InfisicalLogin;
 use crate::names::check_key;
 use crate::place::{Home, Place};
-use crate::read::{Kept, SecretFilter};
+use crate::read::{Kept, SecretFilter, switches};
 use crate::watch::{self, Watches};
 
 /// In base64 still below the 1 MiB that the server takes.
@@ -41,8 +40,8 @@ pub(crate) struct Inner {
     pub(crate) name: String,
     pub(crate) api: Api,
     pub(crate) home: Home,
-    pub(crate) imports: bool,
-    pub(crate) expand_references: bool,
+    /// What is asked of a folder when a secret is read.
+    pub(crate) switches: String,
     pub(crate) kept: Option<Cache<Place, Kept>>,
     pub(crate) watches: Watches,
     pub(crate) poll_interval: Duration,
@@ -50,10 +49,9 @@ pub(crate) struct Inner {
     pub(crate) no_upsert: AtomicBool,
     /// The environments that are there, by project.
     environments: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    timeout: Duration,
     /// Writers of one secret in this process take turns: the server keeps both rows of a key that
     /// two create at once.
-    turns: [tokio::sync::Mutex<()>; 64],
+    turns: WriterTurns,
 }
 
 impl Infisical {
@@ -94,15 +92,13 @@ impl Infisical {
                 environment: config.environment,
                 folder: checked.folder,
             },
-            imports: config.imports,
-            expand_references: config.expand_references,
+            switches: switches(config.imports, config.expand_references),
             kept: (config.revalidated > 0).then(|| Cache::new(config.revalidated)),
             watches: Watches::default(),
             poll_interval: config.poll_interval,
             no_upsert: AtomicBool::new(false),
             environments: Mutex::default(),
-            timeout,
-            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            turns: WriterTurns::new(timeout),
             name: config.name,
         })))
     }
@@ -174,7 +170,7 @@ impl Infisical {
         let place = self.0.home.place(secret)?;
         let inner = Arc::clone(&self.0);
         whole(async move {
-            let _turn = inner.turn(&place).await?;
+            let _turn = inner.turns.take(&place).await?;
             let outcome = inner.store(&place, &data, &options).await;
             inner.changed(&place);
             outcome
@@ -187,7 +183,7 @@ impl Infisical {
         let place = self.0.home.place(secret)?;
         let inner = Arc::clone(&self.0);
         whole(async move {
-            let _turn = inner.turn(&place).await?;
+            let _turn = inner.turns.take(&place).await?;
             let deleted = inner.delete(&place).await;
             inner.changed(&place);
             deleted
@@ -215,16 +211,6 @@ fn current_only(secret: &SecretRef) -> Result<()> {
 }
 
 impl Inner {
-    async fn turn(&self, place: &Place) -> Result<tokio::sync::MutexGuard<'_, ()>> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(place);
-        let turns = &self.turns;
-        let turn = turns[usize::try_from(hash % turns.len() as u64).unwrap_or(0)].lock();
-        tokio::time::timeout(self.timeout, turn).await.map_err(|_| {
-            Error::new(ErrorKind::Timeout, "other writers of the secret take too long")
-                .hint("write less often, or raise `http.timeout`")
-        })
-    }
-
     /// We changed something, or may have.
     fn changed(&self, place: &Place) {
         self.forget(place);

@@ -7,13 +7,14 @@ use http::header::ETAG;
 use pipe_core::secrets::ListQuery;
 use pipe_core::{Error, ErrorKind, Result, SecretData, SecretRef};
 use pipe_http::HttpResponse;
+use url::form_urlencoded::Serializer;
 
 use crate::api::{Call, Version};
 use crate::error::{Asked, Fault, malformed, refusal};
 use crate::names;
 use crate::place::Place;
 use crate::plugin::Inner;
-use crate::row::Listing;
+use crate::row::{self, Listing};
 
 /// A secret that nobody has, whose absence tells that its environment is there.
 const NOBODYS: &str = "PIPE_IS_ANYBODY_THERE";
@@ -49,7 +50,8 @@ impl SecretFilter {
         self
     }
 
-    fn switches(&self) -> Result<Vec<(&'static str, String)>> {
+    /// As a query has them, each with `&` in front.
+    fn switches(&self) -> Result<String> {
         let texts = self.metadata.iter().flat_map(|(key, value)| [key, value]).chain(&self.tags);
         if let Some(text) = texts.into_iter().find(|text| text.contains([',', '|', '='])) {
             return Err(Error::new(
@@ -59,17 +61,20 @@ impl SecretFilter {
             .with("text", format_args!("{text:?}"))
             .hint("filter by tags and metadata without these characters"));
         }
-        let mut switches = Vec::new();
+        if *self == Self::default() {
+            return Ok(String::new());
+        }
+        let mut switches = Serializer::for_suffix("&".to_owned(), 1);
         if !self.tags.is_empty() {
             let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
-            switches.push(("tagSlugs", tags.join(",")));
+            switches.append_pair("tagSlugs", &tags.join(","));
         }
         if !self.metadata.is_empty() {
             let pair = |(key, value): (&String, &String)| format!("key={key},value={value}");
             let pairs: Vec<_> = self.metadata.iter().map(pair).collect();
-            switches.push(("metadataFilter", pairs.join("|")));
+            switches.append_pair("metadataFilter", &pairs.join("|"));
         }
-        Ok(switches)
+        Ok(switches.finish())
     }
 }
 
@@ -103,18 +108,8 @@ impl Inner {
     }
 
     fn list(&self, version: Version, place: &Place, tag: Option<HeaderValue>) -> Call {
-        let switch = |on: bool| if on { "true" } else { "false" };
-        let imports = switch(self.imports);
-        let switches = [
-            ("viewSecretValue", "true"),
-            ("expandSecretReferences", switch(self.expand_references)),
-            ("recursive", "false"),
-            // Each version has its own spelling, and ignores the other.
-            ("include_imports", imports),
-            ("includeImports", imports),
-        ];
-        let query = version.query(place, &switches);
-        Call::get(version.secrets(None), query).if_changed_from(tag)
+        let query = version.query(place, &self.switches);
+        Call::get(version.secrets(), query).if_changed_from(tag)
     }
 
     /// The data of an answer; `None` where the folder is missing.
@@ -125,8 +120,8 @@ impl Inner {
                 fault => Err(fault.error(answer)),
             };
         }
-        let listing = serde_json::from_slice::<Listing<'_>>(&answer.body);
-        let data = listing.ok().map(|listing| listing.data()).transpose()?.flatten();
+        let listing = row::parse::<Listing<'_>>(answer);
+        let data = listing.map(|listing| listing.data()).transpose()?.flatten();
         data.map(Some).ok_or_else(|| malformed(answer))
     }
 
@@ -137,15 +132,11 @@ impl Inner {
             return Ok(());
         }
         let root = Place { path: "/".to_owned(), ..place.clone() };
-        let switches = [
-            ("viewSecretValue", "false"),
-            ("expandSecretReferences", "false"),
-            ("include_imports", "false"),
-            ("includeImports", "false"),
-        ];
+        let switches = "viewSecretValue=false&expandSecretReferences=false&include_imports=false\
+                        &includeImports=false";
         let call = |version: Version| {
-            let query = version.query(&root, &switches);
-            Ok(Call::get(version.secrets(Some(NOBODYS)), query))
+            let query = version.query(&root, switches);
+            Ok(Call::get(version.secrets(), query).about(NOBODYS))
         };
         let answer = self.api.send(call).await?;
         if answer.error_kind().is_some() {
@@ -173,17 +164,12 @@ impl Inner {
             None => root,
         };
         let filter = filter.switches()?;
-        let call = |version: Version| {
-            let mut switches = vec![
-                ("viewSecretValue", "false"),
-                ("expandSecretReferences", "false"),
-                ("recursive", "true"),
-                ("include_imports", "false"),
-                ("includeImports", "false"),
-            ];
-            switches.extend(filter.iter().map(|(name, value)| (*name, value.as_str())));
-            Ok(Call::get(version.secrets(None), version.query(&place, &switches)))
-        };
+        let switches = format!(
+            "viewSecretValue=false&expandSecretReferences=false&recursive=true\
+             &include_imports=false&includeImports=false{filter}"
+        );
+        let call =
+            |version: Version| Ok(Call::get(version.secrets(), version.query(&place, &switches)));
         let answer = self.api.send(call).await?;
         if answer.error_kind().is_some() {
             let fault = Fault::of(&answer, Asked::Work);
@@ -193,8 +179,7 @@ impl Inner {
             self.check_environment(&place).await?;
             return Ok(Vec::new());
         }
-        let listing = serde_json::from_slice::<Listing<'_>>(&answer.body);
-        let listing = listing.map_err(|_| malformed(&answer))?;
+        let listing = row::parse::<Listing<'_>>(&answer).ok_or_else(|| malformed(&answer))?;
         if listing.secrets.is_empty() {
             self.check_environment(&place).await?;
         }
@@ -224,6 +209,15 @@ impl Inner {
             kept.remove(place);
         }
     }
+}
+
+/// What is asked of a folder besides its values, as a query has it.
+pub(crate) fn switches(imports: bool, expand_references: bool) -> String {
+    // Each version has its own spelling of imports, and ignores the other.
+    format!(
+        "viewSecretValue=true&expandSecretReferences={expand_references}&recursive=false\
+         &include_imports={imports}&includeImports={imports}"
+    )
 }
 
 /// The error of an answer that should have been a success.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use pipe_core::secrets::StoredText;
 use pipe_core::{Result, SecretData, SecretValue};
+use pipe_http::HttpResponse;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -13,6 +14,12 @@ use crate::error::hidden;
 
 /// What stands for a value that we may not see.
 const PLACEHOLDER: &str = "<hidden-by-infisical>";
+
+/// An answer in this form; `None` when it is none. The whole of it is known to be text first, which
+/// is faster than to ask it of each string.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(answer: &'a HttpResponse) -> Option<T> {
+    serde_json::from_str(str::from_utf8(&answer.body).ok()?).ok()
+}
 
 /// An answer with several secrets.
 #[derive(Deserialize)]
@@ -48,25 +55,25 @@ pub(crate) struct Row<'a> {
     #[serde(default)]
     pub(crate) version: Option<u64>,
     #[serde(borrow, rename = "type", default)]
-    kind: Option<&'a RawValue>,
+    kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) secret_path: Option<Cow<'a, str>>,
     #[serde(default)]
     secret_value_hidden: Option<bool>,
     /// In a form whose order is that of time.
     #[serde(borrow, default)]
-    updated_at: Option<&'a RawValue>,
+    updated_at: Option<Cow<'a, str>>,
 }
 
 impl Row<'_> {
     /// Personal values are those of a person.
     pub(crate) fn is_shared(&self) -> bool {
-        self.kind.is_none_or(|kind| matches!(kind.get(), r#""shared""# | "null"))
+        self.kind.as_deref().is_none_or(|kind| kind == "shared")
     }
 
     /// Which of several rows of one key is the current one.
     fn age(&self) -> (Option<u64>, Option<&str>) {
-        (self.version, self.updated_at.map(RawValue::get))
+        (self.version, self.updated_at.as_deref())
     }
 
     /// The value, unless it is hidden from us. `None` where there is none, or not as text.
@@ -86,13 +93,18 @@ impl Listing<'_> {
     /// The values by key: of several rows of one key the latest, the folder's own before imported
     /// ones, and later imports before earlier ones. `None` when a value has not its form.
     pub(crate) fn data(&self) -> Result<Option<SecretData>> {
-        let mut found: BTreeMap<&str, &Row<'_>> = BTreeMap::new();
-        for import in self.imports.iter().flatten() {
-            merge(&mut found, &import.secrets);
+        let imported = self.imports.iter().flatten().map(|import| &import.secrets);
+        let mut found = BTreeMap::new();
+        for (source, rows) in imported.chain([&self.secrets]).enumerate() {
+            for row in rows.iter().filter(|row| row.is_shared()) {
+                let known = found.entry(&*row.secret_key).or_insert((source, row));
+                if (known.0, known.1.age()) <= (source, row.age()) {
+                    *known = (source, row);
+                }
+            }
         }
-        merge(&mut found, &self.secrets);
         let mut data = SecretData::new();
-        for (key, row) in found {
+        for (key, (_, row)) in found {
             match row.value()? {
                 Some(value) => data = data.with(key, value),
                 None => return Ok(None),
@@ -100,17 +112,6 @@ impl Listing<'_> {
         }
         Ok(Some(data))
     }
-}
-
-fn merge<'a>(found: &mut BTreeMap<&'a str, &'a Row<'a>>, rows: &'a [Row<'a>]) {
-    let mut own: BTreeMap<&str, &Row<'_>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.is_shared()) {
-        let key = &*row.secret_key;
-        if own.get(key).is_none_or(|known| known.age() <= row.age()) {
-            own.insert(key, row);
-        }
-    }
-    found.extend(own);
 }
 
 /// JSON text as text that is wiped.

@@ -7,7 +7,7 @@ use crate::api::{Call, Version};
 use crate::error::{Asked, Fault, malformed};
 use crate::names::check_key;
 use crate::plugin::Inner;
-use crate::row::Single;
+use crate::row::{self, Single};
 
 impl Inner {
     /// A version of one key; `None` when there is none.
@@ -19,17 +19,14 @@ impl Inner {
     ) -> Result<Option<SecretValue>> {
         check_key(key)?;
         let place = self.home.place(secret)?;
-        let number = wanted.number().to_string();
-        let switches = [
-            ("version", number.as_str()),
-            ("viewSecretValue", "true"),
-            ("expandSecretReferences", "false"),
-            ("include_imports", "false"),
-            ("includeImports", "false"),
-        ];
+        let switches = format!(
+            "version={}&viewSecretValue=true&expandSecretReferences=false&include_imports=false\
+             &includeImports=false",
+            wanted.number()
+        );
         let call = |version: Version| {
             let query = version.query(&place, &switches);
-            Ok(Call::get(version.secrets(Some(key)), query))
+            Ok(Call::get(version.secrets(), query).about(key))
         };
         let answer = self.api.send(call).await?;
         if answer.error_kind().is_some() {
@@ -39,8 +36,7 @@ impl Inner {
                 fault => Err(fault.error(&answer)),
             };
         }
-        let single = serde_json::from_slice::<Single<'_>>(&answer.body);
-        let row = single.map_err(|_| malformed(&answer))?.secret;
+        let row = row::parse::<Single<'_>>(&answer).ok_or_else(|| malformed(&answer))?.secret;
         if row.version != Some(wanted.number()) {
             // Servers of 2024 answer with the current version whichever is asked for.
             return Err(Error::new(

@@ -14,7 +14,7 @@ use crate::entry::{Batch, Entry, WriteOptions};
 use crate::error::{Asked, Fault};
 use crate::place::Place;
 use crate::plugin::Inner;
-use crate::read::expect_success;
+use crate::read::{expect_success, switches};
 
 /// How often to begin anew when others write meanwhile.
 const ATTEMPTS: u32 = 4;
@@ -91,15 +91,8 @@ impl Inner {
 
     /// What a folder itself holds, as it is stored.
     async fn own(&self, place: &Place) -> Result<SecretData> {
-        let switches = [
-            ("viewSecretValue", "true"),
-            ("expandSecretReferences", "false"),
-            ("recursive", "false"),
-            ("include_imports", "false"),
-            ("includeImports", "false"),
-        ];
         let call = |version: Version| {
-            Ok(Call::get(version.secrets(None), version.query(place, &switches)))
+            Ok(Call::get(version.secrets(), version.query(place, &switches(false, false))))
         };
         let answer = self.api.send(call).await?;
         Ok(self.decode(&answer)?.unwrap_or_default())
@@ -118,12 +111,14 @@ impl Inner {
             keys.iter().map(|key| ((*key).to_owned(), data.get(key).cloned())).collect()
         };
         let (created, updated) = (values(created), values(updated));
-        if !created.is_empty() && !updated.is_empty() && !self.no_upsert.load(Ordering::Relaxed) {
+        let is_mixed = !created.is_empty() && !updated.is_empty();
+        let try_both = is_mixed && !self.no_upsert.load(Ordering::Relaxed);
+        if try_both {
             let both: Vec<_> = updated.iter().chain(&created).cloned().collect();
             match self.batch(&Method::PATCH, place, &both, options, true).await? {
                 Batched::Done => return Ok(Batched::Done),
                 // It may be a server that does not know the mode: then nothing was stored.
-                Batched::Overtaken => self.no_upsert.store(true, Ordering::Relaxed),
+                Batched::Overtaken => {}
             }
         }
         if !created.is_empty() {
@@ -131,6 +126,8 @@ impl Inner {
             if matches!(batched, Batched::Overtaken) {
                 return Ok(Batched::Overtaken);
             }
+            // Nobody else had created them: it was the mode.
+            self.no_upsert.fetch_or(try_both, Ordering::Relaxed);
         }
         if updated.is_empty() {
             return Ok(Batched::Done);
@@ -207,12 +204,7 @@ impl Inner {
                 "name": name,
                 "path": parent,
             });
-            let api = match version {
-                Version::V4 => "v2",
-                Version::V3 => "v1",
-            };
-            let path = ["api", api, "folders"].map(str::to_owned).to_vec();
-            Ok(Call::with_body(Method::POST, path, json_body(&body, 512)?))
+            Ok(Call::with_body(Method::POST, version.folders(), json_body(&body, 512)?))
         };
         let answer = self.api.send(call).await?;
         if answer.error_kind().is_none() {

@@ -1,7 +1,5 @@
 //! A secret of Infisical, read by the plugin, beside the same request without us.
 
-use std::time::Duration;
-
 use pipe_core::{SecretData, SecretRef, SecretSource, SecretsPlugin};
 use pipe_secrets_infisical::{Infisical, InfisicalConfig, UniversalAuth};
 use pipe_testkit::fake::{self, InfisicalIdentity, InfisicalRelease, InfisicalRights};
@@ -13,10 +11,6 @@ pub(crate) async fn measure(report: &mut Report) {
     let name = "uncached Infisical read / the same GET by reqwest";
     report.measure(name, Limit::AtMost(1.05), read).await;
 }
-
-/// A real server answers in some twenty milliseconds, the fake one in less than a fifth of one. It waits
-/// for as long as hides the least of what either side costs and still is a server.
-const DELAY: Duration = Duration::from_millis(1);
 
 /// Reads one after the other, on a warm connection each. The baseline takes the whole answer, and does not
 /// look into it.
@@ -30,7 +24,6 @@ async fn read() -> Result<Measured, Fault> {
     let secret = SecretRef::new("pipe-bench")?;
     let data = SecretData::new().with("username", "bot").with("password", "correct horse");
     plugin.create_secret(&secret, data).await?;
-    server.set_delay(DELAY);
 
     let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build()?;
     let url = format!(

@@ -50,6 +50,7 @@ pub(crate) enum Answer {
     /// The connection is closed without an answer.
     Close,
     /// It is answered after this time.
+    #[cfg(feature = "issuer")]
     Later(std::time::Duration, Box<Self>),
 }
 
@@ -262,24 +263,24 @@ async fn serve(stream: TcpStream, handler: Arc<impl Handler>) {
                 let handler = Arc::clone(&handler);
                 async move {
                     let call = read(request).await;
-                    let answer = handler.answer(&call);
-                    let answer = match answer {
-                        Answer::Later(delay, answer) => {
-                            tokio::time::sleep(delay).await;
-                            *answer
-                        }
-                        answer => answer,
-                    };
-                    match answer {
-                        Answer::Response(response) => Ok(response),
-                        Answer::Later(..) => std::future::pending().await,
-                        Answer::Close => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-                        Answer::Hang => std::future::pending().await,
-                    }
+                    deliver(handler.answer(&call)).await
                 }
             }),
         )
         .await;
+}
+
+async fn deliver(answer: Answer) -> io::Result<Response<Payload>> {
+    match answer {
+        Answer::Response(response) => Ok(response),
+        Answer::Close => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        Answer::Hang => std::future::pending().await,
+        #[cfg(feature = "issuer")]
+        Answer::Later(delay, answer) => {
+            tokio::time::sleep(delay).await;
+            Box::pin(deliver(*answer)).await
+        }
+    }
 }
 
 async fn read(request: Request<Incoming>) -> Call {

@@ -167,11 +167,6 @@ impl Infisical {
         self.state().ahead += by;
     }
 
-    /// From now on every answer takes that long.
-    pub fn set_delay(&self, delay: Duration) {
-        self.state().delay = delay;
-    }
-
     /// The next `count` requests whose line has `part` in it (empty is any) meet this fault.
     pub fn inject(&self, fault: InfisicalFault, part: &str, count: usize) {
         let injected = Injected { fault, part: part.to_owned(), left: count };

@@ -1,7 +1,6 @@
 //! Which request goes where.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -68,13 +67,9 @@ impl Handler for Front {
             state.bytes_sent += reply.body.len();
             reply
         };
-        let answer = match fault {
+        match fault {
             Some(fault) => fault.answer(call, &mut carry_out),
             None => carry_out().send(),
-        };
-        match state.delay {
-            Duration::ZERO => answer,
-            delay => Answer::Later(delay, Box::new(answer)),
         }
     }
 }
