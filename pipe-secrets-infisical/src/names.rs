@@ -1,41 +1,20 @@
 //! Which folder a secret is, and which keys Infisical keeps as they are.
 
+use pipe_core::pod::{infisical_folder, secret_of_infisical_folder};
 use pipe_core::{Error, ErrorKind, Result, SecretName};
 
-/// Folders may not have a dot in their names.
-const DOT: &str = "_dot_";
 /// The server's router takes no longer name in a path.
 const MAX_KEY: usize = 100;
 const MAX_WORD: usize = 64;
-/// The server's database has room for no longer name of a folder.
-const MAX_FOLDER: usize = 255;
 
-/// The path of the folder that holds a secret: its name below `base`, with `_dot_` for each dot.
-///
-/// # Errors
-/// `InvalidArgument` for a name that would then be the folder of another.
+/// The path of the folder that holds a secret, below `base`.
 pub(crate) fn folder(base: &str, name: &SecretName) -> Result<String> {
-    let folders = name.as_str().replace('.', DOT);
-    let path = [base, "/", &folders].concat();
-    if let Some(long) = path.split('/').find(|folder| folder.len() > MAX_FOLDER) {
-        return Err(Error::new(ErrorKind::InvalidArgument, "a part of the name is too long")
-            .with("secret", name)
-            .with("bytes", long.len())
-            .with("limit", MAX_FOLDER)
-            .hint("use shorter names: each part is a folder, with five characters for a dot"));
-    }
-    if folders.replace(DOT, ".") == name.as_str() {
-        return Ok(path);
-    }
-    Err(Error::new(ErrorKind::InvalidArgument, "the name cannot be told from one with a dot")
-        .with("secret", name)
-        .hint("leave `_dot_` out of the name: it stands for a dot in the names of folders"))
+    Ok([base, &infisical_folder(name)?].concat())
 }
 
 /// The secret that a folder below `base` holds; `None` for folders that are none of a secret.
 pub(crate) fn name_of(base: &str, path: &str) -> Option<SecretName> {
-    let below = path.strip_prefix(base)?.strip_prefix('/')?;
-    SecretName::new(below.replace(DOT, ".")).ok()
+    secret_of_infisical_folder(path.strip_prefix(base)?)
 }
 
 /// Refuses a key that Infisical does not take, or could not be asked for by.
@@ -71,21 +50,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_folder_is_that_of_one_name() {
-        for base in ["", "/bots"] {
-            for name in ["a", "apps/db", "a.b", "..a", "a..", "a_b-c", "_dot", "dot_", "x_dot/y"] {
-                let name = SecretName::new(name).unwrap();
-                let path = folder(base, &name).unwrap();
-                assert!(!path.contains('.'), "{path}");
-                assert_eq!(name_of(base, &path), Some(name), "{path}");
-            }
-            let long = "x".repeat(256);
-            let dots = format!("{}a", "a.".repeat(50));
-            for name in ["a_dot_b", "_dot._", "a/_dot_", &long, &dots] {
-                let error = folder(base, &SecretName::new(name).unwrap()).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
-            }
-        }
+    fn folders_are_below_their_base() {
+        let name = SecretName::new("apps/db.main").unwrap();
+        assert_eq!(folder("", &name).unwrap(), "/apps/db_dot_main");
+        assert_eq!(folder("/bots", &name).unwrap(), "/bots/apps/db_dot_main");
+        assert_eq!(name_of("/bots", "/bots/apps/db_dot_main"), Some(name));
         assert_eq!(name_of("/bots", "/bots-old/db"), None);
         assert_eq!(name_of("", "/"), None);
     }

@@ -3,6 +3,7 @@
 mod csi;
 mod external_secrets;
 mod infisical;
+mod infisical_store;
 mod injector;
 mod runtime;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 pub use self::csi::SecretsStoreCsi;
 pub use self::external_secrets::{ConfigMapKey, ExternalSecrets, ExternalStore, StoreScope};
 pub use self::infisical::{InfisicalAuthMethod, InfisicalOperator, SecretKey};
+pub use self::infisical_store::InfisicalStore;
 pub use self::injector::AgentInjector;
 pub(super) use self::injector::PREFIX as INJECTOR_PREFIX;
 pub use self::runtime::RuntimeRead;

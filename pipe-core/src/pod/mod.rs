@@ -6,6 +6,7 @@ mod agreement;
 mod apply;
 mod checksum;
 mod delivery;
+mod infisical_folder;
 mod manifest;
 mod model;
 mod naming;
@@ -27,9 +28,10 @@ pub use self::agreement::Disagreement;
 pub use self::checksum::SecretChecksum;
 pub use self::delivery::{
     AgentInjector, ConfigMapKey, Delivered, Delivery, ExternalSecrets, ExternalStore,
-    InfisicalAuthMethod, InfisicalOperator, NativeSecret, PodSecrets, RuntimeRead, SecretKey,
-    SecretsStoreCsi, StoreScope,
+    InfisicalAuthMethod, InfisicalOperator, InfisicalStore, NativeSecret, PodSecrets, RuntimeRead,
+    SecretKey, SecretsStoreCsi, StoreScope,
 };
+pub use self::infisical_folder::{infisical_folder, secret_of_infisical_folder};
 pub use self::manifest::Manifest;
 pub use self::model::{
     CsiVolumeSource, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, KeyToPath,

@@ -5,9 +5,10 @@ use std::time::Duration;
 use pipe_core::Namespace;
 use pipe_core::pod::{
     AclPolicy, AgentInjector, Delivered, Delivery, EnvInjection, ExternalSecrets,
-    InfisicalAuthMethod, InfisicalOperator, NativeSecret, OpenBaoStore, PodFragment, PodSecrets,
-    PodSecurity, Probe, Probes, ResourceProfile, RuntimeRead, SecretChecksum, SecretKey,
-    SecretMount, SecretsRole, SecretsStoreCsi, StoreScope, token_review_binding,
+    InfisicalAuthMethod, InfisicalOperator, InfisicalStore, NativeSecret, OpenBaoStore,
+    PodFragment, PodSecrets, PodSecurity, Probe, Probes, ResourceProfile, RuntimeRead,
+    SecretChecksum, SecretKey, SecretMount, SecretsRole, SecretsStoreCsi, StoreScope,
+    token_review_binding,
 };
 use pipe_core::secrets::{AppId, ArtifactPath, SecretRef, SecretVersion};
 use serde_json::{Value, json};
@@ -328,6 +329,17 @@ fn from_others(files: &mut Vec<(&'static str, String)>) {
     delivered(files, &operator(universal), &names);
     let kubernetes = operator(kubernetes);
     files.push(("infisical-auth-kubernetes.json", kubernetes.manifests[1].to_string()));
+
+    let store = InfisicalStore::new("https://app.infisical.com", "pipe", "prod", "universal-auth")
+        .with_folder("apps");
+    let external = Delivery::ExternalSecrets(ExternalSecrets::infisical(store));
+    let external = secrets.deliver(&external).expect("the declaration is sound");
+    let names = [
+        "external-secrets-infisical-store.json",
+        "external-secrets-infisical.json",
+        "external-secrets-infisical-deployment.json",
+    ];
+    delivered(files, &external, &names);
 }
 
 fn rights(files: &mut Vec<(&'static str, String)>) {

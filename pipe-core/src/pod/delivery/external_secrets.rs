@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Delivered, Need, PodSecrets};
+use super::{Delivered, InfisicalStore, Need, PodSecrets};
 use crate::pod::manifest::MANAGED_BY;
 use crate::pod::openbao::{check_object_name, check_word};
 use crate::pod::{Manifest, OpenBaoStore, invalid, kubernetes_secret_name, of_secret};
@@ -53,6 +53,8 @@ pub struct ConfigMapKey {
 pub enum ExternalStore {
     /// OpenBao, through a `SecretStore` that is named after the pod.
     Openbao(OpenBaoStore),
+    /// Infisical, through a `SecretStore` for each secret, whose folder it reads.
+    Infisical(InfisicalStore),
     /// A store of any provider that is there already, and calls secrets as we do.
     Existing {
         /// Its name.
@@ -92,6 +94,12 @@ impl ExternalSecrets {
         Self::new(ExternalStore::Openbao(openbao))
     }
 
+    /// From Infisical, every hour.
+    #[must_use]
+    pub fn infisical(infisical: InfisicalStore) -> Self {
+        Self::new(ExternalStore::Infisical(infisical))
+    }
+
     /// From a store that is there already, every hour.
     #[must_use]
     pub fn existing(name: impl Into<String>, scope: StoreScope) -> Self {
@@ -126,10 +134,17 @@ impl ExternalSecrets {
                 manifests.push(secret_store(secrets, openbao, self.ca_config_map.as_ref())?);
                 json!({"kind": "SecretStore", "name": secrets.name})
             }
-            ExternalStore::Existing { .. } if self.ca_config_map.is_some() => {
-                return Err(Error::new(ErrorKind::InvalidArgument, "the store is there already")
-                    .hint("leave out `ca_config_map`: the store has its own"));
+            ExternalStore::Existing { .. } | ExternalStore::Infisical(_)
+                if self.ca_config_map.is_some() =>
+            {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    "only OpenBao's store takes it",
+                )
+                .hint("leave out `ca_config_map`"));
             }
+            // Each secret has its own.
+            ExternalStore::Infisical(_) => Value::Null,
             ExternalStore::Existing { name, scope } => {
                 check_object_name("store", name)?;
                 json!({"kind": scope.kind(), "name": name})
@@ -137,15 +152,22 @@ impl ExternalSecrets {
         };
         for (secret, need) in secrets.needs() {
             self.check(secret)?;
-            let spec = self.external_secret(secret, &need, &store);
             let name = kubernetes_secret_name(secret);
+            let store = match &self.store {
+                ExternalStore::Infisical(infisical) => {
+                    manifests.push(infisical.store(secret, secrets)?);
+                    json!({"kind": "SecretStore", "name": name})
+                }
+                _ => store.clone(),
+            };
+            let spec = self.external_secret(secret, &need, &store);
             let rest = json!({"spec": spec});
             manifests.push(Manifest::new(API, "ExternalSecret", &name, &secrets.namespace, rest));
         }
         let delivered = pod.with_manifests(manifests);
         match &self.store {
             ExternalStore::Openbao(openbao) => delivered.with_policy_for(secrets, openbao),
-            ExternalStore::Existing { .. } => Ok(delivered),
+            ExternalStore::Existing { .. } | ExternalStore::Infisical(_) => Ok(delivered),
         }
     }
 
@@ -156,7 +178,7 @@ impl ExternalSecrets {
                 Err(of_secret(secret, "the namespace is the store's")
                     .hint("leave the namespace out, and use a store that is in it"))
             }
-            ExternalStore::Existing { .. } => Ok(()),
+            ExternalStore::Existing { .. } | ExternalStore::Infisical(_) => Ok(()),
         }
     }
 
@@ -184,11 +206,18 @@ impl ExternalSecrets {
             reference["metadataPolicy"] = "None".into();
             reference
         };
+        let is_folder = matches!(self.store, ExternalStore::Infisical(_));
         if need.whole {
-            spec["dataFrom"] = json!([{"extract": remote(json!({"key": key}))}]);
+            spec["dataFrom"] = match is_folder {
+                true => json!([InfisicalStore::all()]),
+                false => json!([{"extract": remote(json!({"key": key}))}]),
+            };
         } else {
             let one = |property: &&str| {
-                let reference = remote(json!({"key": key, "property": property}));
+                let reference = remote(match is_folder {
+                    true => InfisicalStore::remote(property),
+                    false => json!({"key": key, "property": property}),
+                });
                 json!({"secretKey": property, "remoteRef": reference})
             };
             spec["data"] = need.keys.iter().map(one).collect();
@@ -197,7 +226,7 @@ impl ExternalSecrets {
     }
 }
 
-const API: &str = "external-secrets.io/v1";
+pub(super) const API: &str = "external-secrets.io/v1";
 
 fn secret_store(
     secrets: &PodSecrets,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::external_secrets::go_duration;
 use super::{Delivered, PodSecrets};
 use crate::Result;
+use crate::pod::infisical_folder::infisical_path;
 use crate::pod::openbao::{check_address, check_namespace, check_object_name, check_word};
 use crate::pod::{Manifest, invalid, kubernetes_secret_name, of_secret};
 use crate::secrets::SecretRef;
@@ -25,6 +26,9 @@ pub struct InfisicalOperator {
     pub project: String,
     /// The environment's slug.
     pub environment: String,
+    /// The folder below which all secrets are; the root when absent.
+    #[serde(default)]
+    pub folder: Option<String>,
     /// How the operator logs in.
     pub auth: InfisicalAuthMethod,
     /// How often it reads; a minute. A second at least.
@@ -103,9 +107,16 @@ impl InfisicalOperator {
             address: address.into(),
             project: project.into(),
             environment: environment.into(),
+            folder: None,
             auth,
             refresh: default_refresh(),
         }
+    }
+
+    /// The folder below which all secrets are.
+    #[must_use]
+    pub fn with_folder(self, folder: impl Into<String>) -> Self {
+        Self { folder: Some(folder.into()), ..self }
     }
 
     /// How often the operator reads.
@@ -167,9 +178,10 @@ impl InfisicalOperator {
     }
 
     fn static_secret(&self, secret: &SecretRef, name: &str, namespace: &str) -> Result<Value> {
-        if secret.namespace.is_some() || secret.name.as_str().contains('.') {
-            return Err(of_secret(secret, "no folder of Infisical has this name")
-                .hint("use names of A-Z a-z 0-9 _ - and no namespace"));
+        if secret.namespace.is_some() {
+            return Err(of_secret(secret, "the environment is the operator's").hint(
+                "leave the namespace out, and use an operator's settings with that environment",
+            ));
         }
         Ok(json!({
             "infisicalAuthRef": {"name": name, "namespace": namespace},
@@ -180,7 +192,7 @@ impl InfisicalOperator {
             "sources": [{
                 "projectSlug": self.project,
                 "environmentSlug": self.environment,
-                "secretPath": format!("/{}", secret.name),
+                "secretPath": infisical_path(self.folder.as_deref(), &secret.name)?,
             }],
             "targets": [{
                 "name": kubernetes_secret_name(secret),

@@ -32,7 +32,11 @@ fn infisical() -> InfisicalOperator {
     InfisicalOperator::new("https://infisical.example", "project", "prod", auth)
 }
 
-fn every_way() -> [Delivery; 7] {
+fn infisical_store() -> InfisicalStore {
+    InfisicalStore::new("https://infisical.example", "project", "prod", "machine-identity")
+}
+
+fn every_way() -> [Delivery; 8] {
     [
         Delivery::NativeSecret(NativeSecret::new()),
         Delivery::ExternalSecrets(ExternalSecrets::openbao(store())),
@@ -41,6 +45,7 @@ fn every_way() -> [Delivery; 7] {
         Delivery::AgentInjector(AgentInjector::new(store())),
         Delivery::InfisicalOperator(infisical()),
         Delivery::Runtime(RuntimeRead::new(store())),
+        Delivery::ExternalSecrets(ExternalSecrets::infisical(infisical_store())),
     ]
 }
 
@@ -102,6 +107,10 @@ fn a_way_of_delivery_is_chosen_by_a_document() {
         with("agent-injector"),
         infisical_document,
         with("runtime"),
+        json!({"via": "external-secrets", "store": {"infisical": {
+            "address": "https://infisical.example", "project": "project", "environment": "prod",
+            "credentials": "machine-identity",
+        }}}),
     ];
     for (document, expected) in documents.into_iter().zip(every_way()) {
         let delivery: Delivery = serde_json::from_value(document.clone()).unwrap();
@@ -134,9 +143,20 @@ fn what_a_way_of_delivery_cannot_do_is_refused() {
     ] {
         assert_eq!(kind(&secrets, delivery), ErrorKind::InvalidArgument, "{secrets:?}");
     }
-    let infisical = Delivery::InfisicalOperator(infisical());
-    let dotted = new().with_mount(SecretMount::volume(secret("a.b")));
-    assert_eq!(kind(&dotted, &infisical), ErrorKind::InvalidArgument);
+    let elsewhere = secret("a").with_namespace(Namespace::new("prod").unwrap());
+    for name in [secret("a_dot_b"), elsewhere] {
+        let mount = new().with_mount(SecretMount::volume(name));
+        for delivery in [
+            Delivery::InfisicalOperator(infisical()),
+            Delivery::ExternalSecrets(ExternalSecrets::infisical(infisical_store())),
+        ] {
+            assert_eq!(kind(&mount, &delivery), ErrorKind::InvalidArgument, "{delivery:?}");
+        }
+    }
+    let ca = ExternalSecrets::infisical(infisical_store()).with_ca_config_map("ca", "ca.crt");
+    let ca = Delivery::ExternalSecrets(ca);
+    let mount = new().with_mount(SecretMount::volume(secret("a")));
+    assert_eq!(kind(&mount, &ca), ErrorKind::InvalidArgument);
 }
 
 #[test]
