@@ -13,6 +13,7 @@ use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretSource, SecretsPlugin,
     SecurityContext,
 };
+use pipe_http::HttpConfig;
 use pipe_secrets_infisical::{
     Auth, Infisical, InfisicalConfig, JwtAuth, KubernetesAuth, UniversalAuth,
 };
@@ -21,6 +22,7 @@ use pipe_testkit::fake::{self, InfisicalFault, InfisicalRelease};
 use crate::setup::{RELEASES, db, everything, password, plugin, ready, with_identity};
 
 const READS: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn logins(server: &fake::Infisical) -> usize {
     server.hits("/login")
@@ -45,7 +47,9 @@ async fn a_token_that_ends_under_load_fails_no_read_and_costs_one_login() {
             };
             let (config, server) = with_identity(release, identity).await;
             server.write("dev", "/apps/db", "password", "hunter2");
-            let plugin = plugin(config);
+            // A thousand connections at once take a busy machine a while.
+            let patient = HttpConfig::new().with_connect_timeout(PATIENCE).with_timeout(PATIENCE);
+            let plugin = plugin(config.with_http(patient));
             let reads: Vec<_> = (0..READS)
                 .map(|_| {
                     let plugin = plugin.clone();
@@ -53,7 +57,7 @@ async fn a_token_that_ends_under_load_fails_no_read_and_costs_one_login() {
                 })
                 .collect();
             while server.hits("secretPath") < 300 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             match ends {
                 Ends::Expired => server.advance(Duration::from_secs(31 * 24 * 3600)),
