@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method};
-use pipe_core::identity::{Credential, ServiceAuthRequest};
+use pipe_core::identity::{BearerSource, ServiceAuthRequest};
 use pipe_core::{
-    Error, ErrorKind, IdentityPlugin, Result, SecretReader, SecretSource, SecretValue,
-    in_current_context,
+    ConfigFaults, Error, ErrorKind, IdentityPlugin, Result, SecretReader, SecretSource, SecretValue,
 };
 use pipe_http::session::{Granted, Login};
 use pipe_http::{HttpClient, HttpResponse, bearer};
@@ -36,13 +35,8 @@ enum Way {
     Jwt {
         method: &'static str,
         identity_id: String,
-        jwt: JwtSource,
+        jwt: BearerSource,
     },
-}
-
-enum JwtSource {
-    Reader(SecretReader),
-    Plugin(Arc<dyn IdentityPlugin>, ServiceAuthRequest),
 }
 
 impl InfisicalLogin {
@@ -51,17 +45,15 @@ impl InfisicalLogin {
         auth: Auth,
         identity: Option<(Arc<dyn IdentityPlugin>, ServiceAuthRequest)>,
     ) -> Result<Self> {
+        let is_jwt = matches!(auth, Auth::Oidc(_) | Auth::Jwt(_));
+        if identity.is_some() && !is_jwt {
+            let mut faults = ConfigFaults::new();
+            faults.add("auth", "is no login with a JWT, which an identity plugin would give");
+            return Err(faults.into_error());
+        }
         let jwt = |method, auth: crate::JwtAuth| {
-            let jwt = match (identity, auth.jwt) {
-                (Some((plugin, request)), None) => JwtSource::Plugin(plugin, request),
-                (None, Some(source)) => JwtSource::Reader(source.reader()),
-                (Some(_), Some(_)) => {
-                    let fault = "is set, and so is an identity plugin, which gives the JWT";
-                    return Err(jwt_fault(fault));
-                }
-                (None, None) => return Err(jwt_fault("is not set, and no identity plugin is")),
-            };
-            Ok(Way::Jwt { method, identity_id: auth.identity_id, jwt })
+            let jwt = BearerSource::either("auth.jwt", auth.jwt.as_ref(), identity)?;
+            Ok::<_, Error>(Way::Jwt { method, identity_id: auth.identity_id, jwt })
         };
         let way = match auth {
             Auth::Token(auth) => Way::Token(auth.token.reader()),
@@ -71,7 +63,7 @@ impl InfisicalLogin {
             Auth::Kubernetes(auth) => Way::Jwt {
                 method: "kubernetes-auth",
                 identity_id: auth.identity_id,
-                jwt: JwtSource::Reader(SecretSource::file(&auth.token_file).reader()),
+                jwt: BearerSource::setting(&SecretSource::file(&auth.token_file)),
             },
             Auth::Oidc(auth) => jwt("oidc-auth", auth)?,
             Auth::Jwt(auth) => jwt("jwt-auth", auth)?,
@@ -84,38 +76,6 @@ impl InfisicalLogin {
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
         request.set_body(json_body(body, 8 << 10)?);
         request.send().await
-    }
-}
-
-fn jwt_fault(fault: &str) -> Error {
-    let mut faults = pipe_core::ConfigFaults::new();
-    faults.add("auth.jwt", fault);
-    faults.into_error()
-}
-
-impl JwtSource {
-    async fn read(&self) -> Result<SecretValue> {
-        let (plugin, request) = match self {
-            Self::Reader(reader) => return reader.read().await,
-            Self::Plugin(plugin, request) => (plugin, request),
-        };
-        let obtained = in_current_context(plugin.authenticate_service(request)).await;
-        let credentials = obtained.map_err(|error| match error.kind() {
-            // Whoever asks for a secret did not present the token that was refused here.
-            ErrorKind::TokenRejected(_) => Error::new(
-                ErrorKind::Unauthenticated,
-                "the identity plugin does not give us credentials",
-            ),
-            _ => error,
-        })?;
-        match &credentials.credential {
-            Credential::Bearer(token) => Ok(token.expose().into()),
-            _ => Err(Error::new(
-                ErrorKind::ConfigInvalid,
-                "the identity plugin gives credentials that are no bearer token",
-            )
-            .hint("ask the identity plugin for a method that gives bearer tokens")),
-        }
     }
 }
 
@@ -160,7 +120,7 @@ impl Login for InfisicalLogin {
                     identity_id: &'a str,
                     jwt: &'a str,
                 }
-                let jwt = jwt.read().await?;
+                let jwt = jwt.obtain().await?.token;
                 let jwt = text(&jwt, "auth.jwt")?;
                 let path = ["api", "v1", "auth", method, "login"];
                 self.post(path, &Credentials { identity_id, jwt }).await?

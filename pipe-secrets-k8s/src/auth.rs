@@ -6,10 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
-use pipe_core::identity::{Credential, ServiceAuthRequest};
-use pipe_core::{
-    Error, ErrorKind, IdentityPlugin, Result, SecretReader, SecretSource, in_current_context,
-};
+use pipe_core::identity::{BearerSource, ServiceAuthRequest};
+use pipe_core::{Error, ErrorKind, IdentityPlugin, Result, SecretSource};
 use pipe_http::bearer;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -30,8 +28,7 @@ pub(crate) struct Auth {
 
 enum Source {
     Certificate,
-    Token(SecretReader),
-    Identity { plugin: Arc<dyn IdentityPlugin>, request: ServiceAuthRequest },
+    Bearer(BearerSource),
 }
 
 #[derive(Clone)]
@@ -46,12 +43,12 @@ impl Auth {
     }
 
     pub(crate) fn token(token: &SecretSource) -> Self {
-        Self::of(Source::Token(token.reader()))
+        Self::of(Source::Bearer(BearerSource::setting(token)))
     }
 
     /// Bearer tokens from any identity plugin, such as OIDC (REQ 002-46).
     pub(crate) fn identity(plugin: Arc<dyn IdentityPlugin>, request: ServiceAuthRequest) -> Self {
-        Self::of(Source::Identity { plugin, request })
+        Self::of(Source::Bearer(BearerSource::identity(plugin, request)))
     }
 
     fn of(source: Source) -> Self {
@@ -98,34 +95,15 @@ impl Auth {
             Source::Certificate => {
                 Err(Error::new(ErrorKind::Unexpected, "a client certificate has no token"))
             }
-            Source::Token(reader) => {
-                let token = reader.read().await?;
-                let header = bearer(token.expose())?;
-                Ok(Kept { header, until: Instant::now() + TOKEN_KEPT })
-            }
-            Source::Identity { plugin, request } => {
-                let plugin = Arc::clone(plugin);
-                let obtained = in_current_context(plugin.authenticate_service(request)).await;
-                let credentials = obtained.map_err(|error| {
-                    // Whoever asks for a secret did not present the token that was refused here.
-                    match error.kind() {
-                        ErrorKind::TokenRejected(_) => Error::new(
-                            ErrorKind::Unauthenticated,
-                            "the identity plugin does not give us credentials",
-                        ),
-                        _ => error,
-                    }
-                })?;
-                let Credential::Bearer(token) = &credentials.credential else {
-                    let error = "the identity plugin gives credentials that are no bearer token";
-                    return Err(Error::new(ErrorKind::ConfigInvalid, error)
-                        .hint("ask the identity plugin for a method that gives bearer tokens"));
-                };
-                let left = credentials.expires_at.duration_since(SystemTime::now());
-                let left = left.unwrap_or_default().saturating_sub(BEFORE_END);
-                // A day at most: a clock that is wrong must not keep a token for ever.
-                let left = left.min(Duration::from_secs(24 * 3600));
-                Ok(Kept { header: bearer(token.expose())?, until: Instant::now() + left })
+            Source::Bearer(source) => {
+                let obtained = source.obtain().await?;
+                let kept = obtained.expires_at.map_or(TOKEN_KEPT, |end| {
+                    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+                    // A day at most: a clock that is wrong must not keep a token for ever.
+                    left.saturating_sub(BEFORE_END).min(Duration::from_secs(24 * 3600))
+                });
+                let header = bearer(obtained.token.expose())?;
+                Ok(Kept { header, until: Instant::now() + kept })
             }
         }
     }
@@ -135,10 +113,7 @@ impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Certificate => f.write_str("Certificate"),
-            Source::Token(reader) => f.debug_tuple("Token").field(reader).finish(),
-            Source::Identity { plugin, .. } => {
-                f.debug_tuple("Identity").field(&plugin.name()).finish()
-            }
+            Source::Bearer(source) => source.fmt(f),
         }
     }
 }

@@ -34,6 +34,7 @@ impl Client {
     pub(crate) fn new(
         transport: Transport,
         namespace: Option<Namespace>,
+        login: ServerLogin,
         auth: &Auth,
         timeout: Duration,
     ) -> Self {
@@ -41,8 +42,12 @@ impl Client {
             Auth::Token(_) => "the token".to_owned(),
             Auth::Kubernetes(auth) => format!("role `{}` of auth/{}", auth.role, auth.mount),
             Auth::AppRole(auth) => format!("the role behind auth/{}", auth.mount),
+            Auth::Jwt(auth) => match &auth.role {
+                Some(role) => format!("role `{role}` of auth/{}", auth.mount),
+                None => format!("the default role of auth/{}", auth.mount),
+            },
+            Auth::Userpass(auth) => format!("user `{}` of auth/{}", auth.username, auth.mount),
         };
-        let login = ServerLogin::new(transport.clone(), namespace.as_ref(), auth);
         Self { transport, session: Session::new(login, timeout), namespace, identity }
     }
 

@@ -43,9 +43,13 @@ pub struct OpenBaoConfig {
     pub address: String,
     /// How we log in.
     pub auth: Auth,
-    /// The OpenBao namespace that we log in to and work in; the root namespace when absent.
+    /// The OpenBao namespace that we work in; the root namespace when absent.
     #[serde(default)]
     pub namespace: Option<String>,
+    /// The OpenBao namespace that we log in to, where it is another: one that `namespace` is in,
+    /// or `/`, the root.
+    #[serde(default)]
+    pub auth_namespace: Option<String>,
     /// Where the KV v2 engine is mounted; `secret`.
     #[serde(default = "default_mount")]
     pub mount: String,
@@ -77,6 +81,7 @@ impl OpenBaoConfig {
             address: address.into(),
             auth: auth.into(),
             namespace: None,
+            auth_namespace: None,
             mount: default_mount(),
             page_size: default_page_size(),
             http: HttpConfig::new(),
@@ -162,10 +167,16 @@ impl OpenBaoConfig {
         Self { name: name.into(), ..self }
     }
 
-    /// The OpenBao namespace that we log in to and work in.
+    /// The OpenBao namespace that we work in, and log in to unless another is set for that.
     #[must_use]
     pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
         Self { namespace: Some(namespace.into()), ..self }
+    }
+
+    /// The OpenBao namespace that we log in to: one that the other is in, or `/`, the root.
+    #[must_use]
+    pub fn with_auth_namespace(self, auth_namespace: impl Into<String>) -> Self {
+        Self { auth_namespace: Some(auth_namespace.into()), ..self }
     }
 
     /// Where the KV v2 engine is mounted.
@@ -201,15 +212,20 @@ impl OpenBaoConfig {
         let checkable = address.or_else(|| "https://localhost".parse().ok());
         let http = checkable
             .and_then(|address| faults.keep_below("http", HttpClient::new(&self.http, &address)));
-        let trimmed = self.namespace.as_deref().map(|text| text.trim_matches('/'));
-        let namespace = trimmed
-            .filter(|text| !text.is_empty())
-            .and_then(|text| faults.keep("namespace", Namespace::new(text)));
+        let mut parse = |setting, text: Option<&str>| {
+            let trimmed = text.map(|text| text.trim_matches('/')).filter(|text| !text.is_empty());
+            trimmed.and_then(|text| faults.keep(setting, Namespace::new(text)))
+        };
+        let namespace = parse("namespace", self.namespace.as_deref());
+        let auth_namespace = match self.auth_namespace.as_deref() {
+            None => namespace.clone(),
+            own => parse("auth_namespace", own),
+        };
         let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
         self.auth.check(&mut faults);
         match (http, mount) {
             (Some(http), Some(mount)) if faults.is_empty() => {
-                Ok(Checked { http, namespace, mount })
+                Ok(Checked { http, namespace, auth_namespace, mount })
             }
             _ => Err(faults.into_error()),
         }
@@ -225,6 +241,7 @@ impl fmt::Debug for OpenBaoConfig {
             .field("address", &address.map_err(|_| "[not an address]"))
             .field("auth", &self.auth)
             .field("namespace", &self.namespace)
+            .field("auth_namespace", &self.auth_namespace)
             .field("mount", &self.mount)
             .field("page_size", &self.page_size)
             .field("http", &self.http)
@@ -236,6 +253,7 @@ impl fmt::Debug for OpenBaoConfig {
 pub(crate) struct Checked {
     pub(crate) http: HttpClient,
     pub(crate) namespace: Option<Namespace>,
+    pub(crate) auth_namespace: Option<Namespace>,
     pub(crate) mount: SecretName,
 }
 
@@ -251,6 +269,10 @@ pub enum Auth {
     Kubernetes(KubernetesAuth),
     /// With a role id and a secret id.
     AppRole(AppRoleAuth),
+    /// With a JWT that the server checks, such as an OIDC access token.
+    Jwt(JwtAuth),
+    /// With a user name and a password.
+    Userpass(UserpassAuth),
 }
 
 impl Auth {
@@ -269,6 +291,20 @@ impl Auth {
                 &auth.mount
             }
             Self::AppRole(auth) => &auth.mount,
+            Self::Jwt(auth) => {
+                if auth.role.as_deref() == Some("") {
+                    faults.add("auth.role", "must not be empty; leave it out for the default role");
+                }
+                &auth.mount
+            }
+            Self::Userpass(auth) => {
+                let user = auth.username.as_str();
+                let is_part = !matches!(user, "" | "." | "..") && !user.contains('/');
+                if !is_part || user.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                    faults.add("auth.username", "must be a name without slashes or spaces");
+                }
+                &auth.mount
+            }
         };
         faults.keep("auth.mount", SecretName::new(mount.trim_matches('/')));
     }
@@ -386,6 +422,92 @@ impl From<AppRoleAuth> for Auth {
     }
 }
 
+/// A login with a JWT, which is read anew for every login.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JwtAuth {
+    /// The role of the auth method; the method's default role when absent.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The JWT. Where an identity plugin gives it
+    /// ([`OpenBao::with_identity`](crate::OpenBao::with_identity)), it is absent.
+    #[serde(default)]
+    pub jwt: Option<SecretSource>,
+    /// Where the auth method is mounted; `jwt`.
+    #[serde(default = "default_jwt_mount")]
+    pub mount: String,
+}
+
+fn default_jwt_mount() -> String {
+    "jwt".to_owned()
+}
+
+impl JwtAuth {
+    /// With this role of the auth method at `jwt`, and this JWT.
+    pub fn new(role: impl Into<String>, jwt: impl Into<SecretSource>) -> Self {
+        let (role, mount) = (Some(role.into()), default_jwt_mount());
+        Self { role, jwt: Some(jwt.into()), mount }
+    }
+
+    /// With this role of the auth method at `jwt`, and the JWT of an identity plugin.
+    pub fn of_plugin(role: impl Into<String>) -> Self {
+        Self { role: Some(role.into()), jwt: None, mount: default_jwt_mount() }
+    }
+
+    /// Where the auth method is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+}
+
+impl From<JwtAuth> for Auth {
+    fn from(auth: JwtAuth) -> Self {
+        Self::Jwt(auth)
+    }
+}
+
+/// A login with a user name and a password, which is read anew for every login.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UserpassAuth {
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: SecretSource,
+    /// Where the auth method is mounted; `userpass`.
+    #[serde(default = "default_userpass_mount")]
+    pub mount: String,
+}
+
+fn default_userpass_mount() -> String {
+    "userpass".to_owned()
+}
+
+impl UserpassAuth {
+    /// As this user of the auth method at `userpass`.
+    pub fn new(username: impl Into<String>, password: impl Into<SecretSource>) -> Self {
+        let (username, password) = (username.into(), password.into());
+        Self { username, password, mount: default_userpass_mount() }
+    }
+
+    /// Where the auth method is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+}
+
+impl From<UserpassAuth> for Auth {
+    fn from(auth: UserpassAuth) -> Self {
+        Self::Userpass(auth)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,6 +606,42 @@ mod tests {
         ] {
             assert!(error.context(setting).is_some(), "{setting} is missing in {error}");
         }
+    }
+
+    #[test]
+    fn a_login_that_cannot_be_is_named() {
+        let value = || SecretSource::Value("x".into());
+        let auths: [(Auth, &str); 6] = [
+            (UserpassAuth::new("", value()).into(), "auth.username"),
+            (UserpassAuth::new("..", value()).into(), "auth.username"),
+            (UserpassAuth::new("a/../b", value()).into(), "auth.username"),
+            (UserpassAuth::new("a b", value()).into(), "auth.username"),
+            (JwtAuth::new("", value()).into(), "auth.role"),
+            (JwtAuth::new("bots", value()).with_mount("../x").into(), "auth.mount"),
+        ];
+        for (auth, setting) in auths {
+            let checked = OpenBaoConfig::new("https://bao.example", auth).check();
+            let error = checked.err().expect("the settings are wrong");
+            assert!(error.context(setting).is_some(), "{setting} is missing in {error}");
+        }
+        // Without a token, and without an identity plugin that would give one.
+        let config = OpenBaoConfig::new("https://bao.example", JwtAuth::of_plugin("bots"));
+        let error = crate::OpenBao::new(config).unwrap_err();
+        assert!(error.context("auth.jwt").is_some(), "{error}");
+    }
+
+    #[test]
+    fn a_login_may_be_in_a_namespace_above() {
+        let config = || {
+            OpenBaoConfig::new("https://bao.example", KubernetesAuth::new("r"))
+                .with_namespace("a/b")
+        };
+        let login = |config: OpenBaoConfig| {
+            config.check().unwrap().auth_namespace.map(|namespace| namespace.to_string())
+        };
+        assert_eq!(login(config()).as_deref(), Some("a/b"));
+        assert_eq!(login(config().with_auth_namespace("a/")).as_deref(), Some("a"));
+        assert_eq!(login(config().with_auth_namespace("/")), None);
     }
 
     #[test]

@@ -9,6 +9,10 @@ use pipe_core::{Error, ErrorKind};
 use pipe_http::HttpResponse;
 use serde::Deserialize;
 
+/// Five wrong passwords within fifteen minutes lock a user out, unless it is configured otherwise: the
+/// next comes so late that we lock out nobody.
+const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(240);
+
 /// What was asked for, because the same answer means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -40,6 +44,9 @@ pub(crate) enum Fault {
     LoginSecretRefused,
     LoginSecretIncomplete,
     LoginAddressRefused,
+    LoginJwtExpired,
+    LoginJwtRefused,
+    LoginPasswordRefused,
     LoginNotConfigured,
     ServiceAccountNotBound,
     ServiceAccountTokenExpired,
@@ -106,6 +113,24 @@ impl Fault {
                 if says("audience") || says("claim") || says("error validating token") =>
             {
                 Self::ServiceAccountTokenRefused
+            }
+            (400, Asked::Login("jwt")) if says("could not be found") => Self::LoginRoleUnknown,
+            (400, Asked::Login("jwt")) if says("missing role") => Self::LoginRoleUnknown,
+            (400, Asked::Login("jwt")) if says("could not load configuration") => {
+                Self::LoginNotConfigured
+            }
+            (400, Asked::Login("jwt")) if says("token is expired") || says("not yet valid") => {
+                Self::LoginJwtExpired
+            }
+            (400, Asked::Login("jwt"))
+                if says("claim") || says("error validating token") || says("missing token") =>
+            {
+                Self::LoginJwtRefused
+            }
+            (400 | 500, Asked::Login("userpass"))
+                if says("invalid username or password") || says("missing password") =>
+            {
+                Self::LoginPasswordRefused
             }
             (400, Asked::Work) if says("batch tokens cannot be revoked") => Self::Irrevocable,
             (500, _) if says("active cluster node not found") => Self::NoActiveNode,
@@ -211,6 +236,22 @@ impl Fault {
                 "the role id or the secret id is missing",
                 "set `auth.role_id` and `auth.secret_id`",
             ),
+            Self::LoginJwtExpired => (
+                K::Unauthenticated,
+                "the JWT has expired, or is not valid yet",
+                "check that whatever gives `auth.jwt` refreshes it, and the clocks",
+            ),
+            Self::LoginJwtRefused => (
+                K::Unauthenticated,
+                "the JWT is not one that the role accepts",
+                "check the JWT's issuer, audience and claims against the role's bound_issuer, bound_audiences, \
+                 bound_claims and user_claim, and that the auth method knows the key that signed it",
+            ),
+            Self::LoginPasswordRefused => (
+                K::Unauthenticated,
+                "the user name or the password is not valid",
+                "check `auth.username` and `auth.password`; several wrong ones in a row lock the user out",
+            ),
             Self::LoginAddressRefused => (
                 K::Unauthenticated,
                 "the role does not allow logins from this address",
@@ -302,6 +343,8 @@ impl Fault {
         };
         let error = Error::new(kind, message).with("status", answer.status).hint(hint);
         let delay = pipe_http::retry_after(&answer.headers, std::time::SystemTime::now());
+        let delay =
+            delay.or((self == Self::LoginPasswordRefused).then_some(AFTER_A_WRONG_PASSWORD));
         match delay {
             Some(delay) => error.retry_in(delay.max(Duration::from_secs(1))),
             None => error,

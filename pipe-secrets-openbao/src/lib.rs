@@ -12,6 +12,8 @@ mod raw;
 mod transport;
 mod value;
 
-pub use self::config::{AppRoleAuth, Auth, KubernetesAuth, OpenBaoConfig, TokenAuth};
+pub use self::config::{
+    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBaoConfig, TokenAuth, UserpassAuth,
+};
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};

@@ -1,19 +1,24 @@
 //! Logging in, renewing and giving back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
-use pipe_core::{Error, ErrorKind, Namespace, Result, SecretReader, SecretSource, SecretValue};
+use pipe_core::identity::{BearerSource, ServiceAuthRequest};
+use pipe_core::{
+    ConfigFaults, Error, ErrorKind, IdentityPlugin, Namespace, Result, SecretReader, SecretSource,
+    SecretValue,
+};
 use serde::Deserialize;
 use serde::Serialize;
 use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
 
-use crate::config::{AppRoleAuth, Auth, KubernetesAuth};
+use crate::config::{AppRoleAuth, Auth, JwtAuth, KubernetesAuth, UserpassAuth};
 use crate::error::{Asked, Fault, refusal};
 use crate::transport::{Answer, Call, Headers, Transport, token_header};
 use pipe_http::session::{Granted, Login};
@@ -30,10 +35,22 @@ enum Method {
     Token(SecretReader),
     Kubernetes { auth: KubernetesAuth, token: SecretReader },
     AppRole { auth: AppRoleAuth, role_id: SecretReader, secret_id: SecretReader },
+    Jwt { auth: JwtAuth, jwt: BearerSource },
+    Userpass { auth: UserpassAuth, password: SecretReader },
 }
 
 impl ServerLogin {
-    pub(crate) fn new(transport: Transport, namespace: Option<&Namespace>, auth: &Auth) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        namespace: Option<&Namespace>,
+        auth: &Auth,
+        identity: Option<(Arc<dyn IdentityPlugin>, ServiceAuthRequest)>,
+    ) -> Result<Self> {
+        if identity.is_some() && !matches!(auth, Auth::Jwt(_)) {
+            let mut faults = ConfigFaults::new();
+            faults.add("auth", "is no login with a JWT, which an identity plugin would give");
+            return Err(faults.into_error());
+        }
         let method = match auth.clone() {
             Auth::Token(auth) => Method::Token(auth.token.reader()),
             Auth::Kubernetes(auth) => {
@@ -45,8 +62,13 @@ impl ServerLogin {
                 secret_id: auth.secret_id.reader(),
                 auth,
             },
+            Auth::Jwt(auth) => {
+                let jwt = BearerSource::either("auth.jwt", auth.jwt.as_ref(), identity)?;
+                Method::Jwt { auth, jwt }
+            }
+            Auth::Userpass(auth) => Method::Userpass { password: auth.password.reader(), auth },
         };
-        Self { transport, headers: Headers::in_namespace(namespace), method }
+        Ok(Self { transport, headers: Headers::in_namespace(namespace), method })
     }
 
     /// Posts the credentials. They are wiped after the request, which vaultrs' own login requests
@@ -55,13 +77,17 @@ impl ServerLogin {
         &self,
         method: &'static str,
         mount: &str,
+        user: Option<&str>,
         credentials: &impl Serialize,
     ) -> Result<Granted> {
         let mut body = Zeroizing::new(Vec::with_capacity(8 << 10));
         serde_json::to_writer(&mut *body, credentials).map_err(|_| {
             Error::new(ErrorKind::ConfigInvalid, "the credentials cannot be written as JSON")
         })?;
-        let path = format!("auth/{}/login", mount.trim_matches('/'));
+        let mut path = format!("auth/{}/login", mount.trim_matches('/'));
+        if let Some(user) = user {
+            path.extend(["/", user]);
+        }
         let answer = self.transport.send(Call::post(path, body), &self.headers).await?;
         granted(&answer, Asked::Login(method))
             .map_err(|error| error.with("auth", method).with("auth_mount", mount))
@@ -97,7 +123,7 @@ impl Login for ServerLogin {
                 }
                 let jwt = text(&jwt, "auth.token_file")?;
                 let credentials = Credentials { role: &auth.role, jwt };
-                let login = self.post("kubernetes", &auth.mount, &credentials).await;
+                let login = self.post("kubernetes", &auth.mount, None, &credentials).await;
                 login.map_err(|error| error.with("role", &auth.role))
             }
             Method::AppRole { auth, role_id, secret_id } => {
@@ -111,7 +137,30 @@ impl Login for ServerLogin {
                     role_id: text(&role_id, "auth.role_id")?,
                     secret_id: text(&secret_id, "auth.secret_id")?,
                 };
-                self.post("approle", &auth.mount, &credentials).await
+                self.post("approle", &auth.mount, None, &credentials).await
+            }
+            Method::Jwt { auth, jwt } => {
+                #[derive(Serialize)]
+                struct Credentials<'a> {
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    role: Option<&'a str>,
+                    jwt: &'a str,
+                }
+                let jwt = jwt.obtain().await?.token;
+                let jwt = text(&jwt, "auth.jwt")?;
+                let credentials = Credentials { role: auth.role.as_deref(), jwt };
+                let login = self.post("jwt", &auth.mount, None, &credentials).await;
+                let role = auth.role.as_deref().unwrap_or("the default one");
+                login.map_err(|error| error.with("role", role))
+            }
+            Method::Userpass { auth, password } => {
+                #[derive(Serialize)]
+                struct Credentials<'a> {
+                    password: &'a str,
+                }
+                let password = password.read().await?;
+                let credentials = Credentials { password: text(&password, "auth.password")? };
+                self.post("userpass", &auth.mount, Some(&auth.username), &credentials).await
             }
         }
     }

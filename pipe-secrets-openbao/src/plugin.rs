@@ -1,18 +1,19 @@
 //! The trait implementation, thin.
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use pipe_core::secrets::{ListQuery, Secret, SecretsCapabilities, WriteOutcome};
-use pipe_core::{Error, ErrorKind, Health, Plugin, Result, SecretData, SecretRef, SecretsPlugin};
-use tokio::sync::{Mutex, MutexGuard};
+use pipe_core::identity::ServiceAuthRequest;
+use pipe_core::secrets::{ListQuery, Secret, SecretsCapabilities, WriteOutcome, WriterTurns};
+use pipe_core::{
+    Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
+};
 
 use crate::client::Client;
 use crate::config::OpenBaoConfig;
 use crate::kv::Kv;
+use crate::login::ServerLogin;
 use crate::raw::{self, ReadSecret};
 use crate::transport::Transport;
 use crate::value::stored_size;
@@ -32,10 +33,9 @@ struct Inner {
     name: String,
     client: Client,
     kv: Kv,
-    timeout: Duration,
     /// Writers of one secret in this process take turns: the check-and-set of each would else fail
     /// all others. Writers elsewhere are met by trying again.
-    turns: [Mutex<()>; 64],
+    turns: WriterTurns,
 }
 
 impl OpenBao {
@@ -45,15 +45,37 @@ impl OpenBao {
     /// # Errors
     /// `ConfigInvalid`, naming all settings that are wrong.
     pub fn new(config: OpenBaoConfig) -> Result<Self> {
-        let checked = config.check().map_err(|error| error.at(&config.name, "new"))?;
+        Self::build(config, None)
+    }
+
+    /// A plugin that logs in by [`JwtAuth`](crate::JwtAuth) with tokens of an identity plugin.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_identity(
+        config: OpenBaoConfig,
+        identity: Arc<dyn IdentityPlugin>,
+        request: ServiceAuthRequest,
+    ) -> Result<Self> {
+        Self::build(config, Some((identity, request)))
+    }
+
+    fn build(
+        config: OpenBaoConfig,
+        identity: Option<(Arc<dyn IdentityPlugin>, ServiceAuthRequest)>,
+    ) -> Result<Self> {
+        let locate = |error: Error| error.at(&config.name, "new");
+        let checked = config.check().map_err(locate)?;
         let transport = Transport::new(checked.http);
         let timeout = config.http.timeout;
-        let client = Client::new(transport, checked.namespace, &config.auth, timeout);
+        let home = checked.auth_namespace.as_ref();
+        let login = ServerLogin::new(transport.clone(), home, &config.auth, identity);
+        let login = login.map_err(locate)?;
+        let client = Client::new(transport, checked.namespace, login, &config.auth, timeout);
         Ok(Self(Arc::new(Inner {
             kv: Kv::new(checked.mount, config.page_size),
             client,
-            timeout,
-            turns: std::array::from_fn(|_| Mutex::new(())),
+            turns: WriterTurns::new(timeout),
             name: config.name,
         })))
     }
@@ -75,28 +97,17 @@ impl OpenBao {
         error.at(&self.0.name, operation)
     }
 
-    async fn turn(&self, secret: &SecretRef) -> Result<MutexGuard<'_, ()>> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(secret);
-        let turns = &self.0.turns;
-        let turn = turns[usize::try_from(hash % turns.len() as u64).unwrap_or(0)].lock();
-        tokio::time::timeout(self.0.timeout, turn).await.map_err(|_| {
-            Error::new(ErrorKind::Timeout, "other writers of the secret take too long")
-                .with("secret", secret)
-                .hint("write less often, or raise `http.timeout`")
-        })
-    }
-
     async fn create(&self, secret: &SecretRef, data: &SecretData) -> Result<WriteOutcome> {
         current_only(secret)?;
         self.capabilities().check(data)?;
         check_keys(data)?;
-        let _turn = self.turn(secret).await?;
+        let _turn = self.0.turns.take(secret).await?;
         self.0.kv.create(&self.0.client, secret, data).await
     }
 
     async fn delete(&self, secret: &SecretRef) -> Result<bool> {
         current_only(secret)?;
-        let _turn = self.turn(secret).await?;
+        let _turn = self.0.turns.take(secret).await?;
         self.0.kv.delete(&self.0.client, secret).await
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pipe_core::{Plugin, SecretData, SecretRef, SecretSource, SecretsPlugin};
 use pipe_http::HttpConfig;
-use pipe_secrets_openbao::{AppRoleAuth, Auth, KubernetesAuth, OpenBao, OpenBaoConfig};
+use pipe_secrets_openbao::{
+    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBao, OpenBaoConfig, UserpassAuth,
+};
 use pipe_testkit::fake::{self, Fault};
 use pipe_testkit::leak::Canary;
 
@@ -82,6 +84,14 @@ async fn a_service_account_token_is_not_shown() {
     let audience = KubernetesAuth::new("bots").with_token_file(&file).with_audience("openbao");
     drive(&server, &canary, audience.into()).await;
     std::fs::remove_file(&file).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jwt_and_a_password_are_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    drive(&server, &canary, JwtAuth::new("bots", value(canary.value())).into()).await;
+    drive(&server, &canary, UserpassAuth::new("bot", value(canary.value())).into()).await;
 }
 
 /// A token's file with a line break in its middle made vaultrs panic.

@@ -1,5 +1,6 @@
 //! Proving who we are, and checking who calls.
 
+mod bearer_source;
 mod context;
 mod credentials;
 mod ext;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::bearer_source::{BearerSource, ObtainedBearer};
 pub use self::context::{
     ContextRequest, Principal, PrincipalId, PrincipalKind, Role, SecurityContext, TenantId,
 };

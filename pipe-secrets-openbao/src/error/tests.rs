@@ -5,10 +5,105 @@ use super::*;
 
 const KUBERNETES: Asked = Asked::Login("kubernetes");
 const APPROLE: Asked = Asked::Login("approle");
+const JWT: Asked = Asked::Login("jwt");
+const USERPASS: Asked = Asked::Login("userpass");
 const WORK: Asked = Asked::Work;
 
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
+    (
+        400,
+        r#"{"errors":["could not load configuration"]}"#,
+        JWT,
+        Fault::LoginNotConfigured,
+        K::ConfigInvalid,
+    ),
+    (
+        400,
+        r#"{"errors":["role \"nosuch\" could not be found"]}"#,
+        JWT,
+        Fault::LoginRoleUnknown,
+        K::Unauthenticated,
+    ),
+    (400, r#"{"errors":["missing role"]}"#, JWT, Fault::LoginRoleUnknown, K::Unauthenticated),
+    (400, r#"{"errors":["missing token"]}"#, JWT, Fault::LoginJwtRefused, K::Unauthenticated),
+    (
+        400,
+        r#"{"errors":["error validating token: error verifying token signature: no known key successfully validated the token signature"]}"#,
+        JWT,
+        Fault::LoginJwtRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["error validating token: invalid audience (aud) claim: audience claim does not match any expected audience"]}"#,
+        JWT,
+        Fault::LoginJwtRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["error validating token: invalid issuer (iss) claim"]}"#,
+        JWT,
+        Fault::LoginJwtRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["error validating claims: claim \"team\" does not match any associated bound claim values"]}"#,
+        JWT,
+        Fault::LoginJwtRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["claim \"sub\" not found in token"]}"#,
+        JWT,
+        Fault::LoginJwtRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["error validating token: invalid expiration time (exp) claim: token is expired"]}"#,
+        JWT,
+        Fault::LoginJwtExpired,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["error validating token: invalid not before (nbf) claim: token not yet valid"]}"#,
+        JWT,
+        Fault::LoginJwtExpired,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["permission denied"]}"#,
+        JWT,
+        Fault::LoginDenied("jwt"),
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["invalid username or password"]}"#,
+        USERPASS,
+        Fault::LoginPasswordRefused,
+        K::Unauthenticated,
+    ),
+    (
+        500,
+        r#"{"errors":["missing password"]}"#,
+        USERPASS,
+        Fault::LoginPasswordRefused,
+        K::Unauthenticated,
+    ),
+    (
+        403,
+        r#"{"errors":["permission denied"]}"#,
+        USERPASS,
+        Fault::LoginDenied("userpass"),
+        K::Unauthenticated,
+    ),
     (404, r#"{"errors":[]}"#, WORK, Fault::Absent, K::NotFound),
     (404, "", WORK, Fault::Foreign, K::Unexpected),
     (404, "<html>default backend - 404</html>", WORK, Fault::Foreign, K::Unexpected),

@@ -149,6 +149,21 @@ impl Admin {
         self.write(namespace, &format!("auth/kubernetes/role/{name}"), role).await;
     }
 
+    /// A user with the policy `bot`, of the mount `userpass`.
+    pub(crate) async fn user(&self, namespace: &str, name: &str, password: &str) {
+        self.enable_auth(namespace, "userpass").await;
+        let user = json!({ "password": password, "token_policies": ["bot"], "token_ttl": "10m" });
+        self.write(namespace, &format!("auth/userpass/users/{name}"), user).await;
+    }
+
+    /// The mount `jwt`, which trusts this issuer, with the role `bots`.
+    pub(crate) async fn jwt(&self, namespace: &str, issuer: &str, role: Value) {
+        self.enable_auth(namespace, "jwt").await;
+        let config = json!({ "oidc_discovery_url": issuer, "bound_issuer": issuer });
+        self.write(namespace, "auth/jwt/config", config).await;
+        self.write(namespace, "auth/jwt/role/bots", role).await;
+    }
+
     /// Enables the auth method `kind` at the mount of the same name, unless it is there.
     pub(crate) async fn enable_auth(&self, namespace: &str, kind: &str) {
         let path = format!("sys/auth/{kind}");

@@ -1,6 +1,6 @@
 //! The suite that every plugin has to pass, over every way to log in.
 
-use crate::setup::{by_approle, by_kubernetes, by_token, denied, unavailable};
+use crate::setup::{by_approle, by_jwt, by_kubernetes, by_token, by_userpass, denied, unavailable};
 
 mod token {
     use super::*;
@@ -15,6 +15,16 @@ mod approle {
 mod kubernetes {
     use super::*;
     pipe_testkit::secrets_compliance!(by_kubernetes);
+}
+
+mod jwt {
+    use super::*;
+    pipe_testkit::secrets_compliance!(by_jwt);
+}
+
+mod userpass {
+    use super::*;
+    pipe_testkit::secrets_compliance!(by_userpass);
 }
 
 mod wrapped {

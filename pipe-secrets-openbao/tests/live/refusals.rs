@@ -1,14 +1,17 @@
 //! The server's refusals, provoked: kind, retryability and hint of each (REQ 004-82).
 
 use pipe_core::{Error, ErrorKind, Namespace, SecretData, SecretRef, SecretSource, SecretsPlugin};
-use pipe_secrets_openbao::{AppRoleAuth, Auth, KubernetesAuth, OpenBaoConfig};
+use pipe_secrets_openbao::{
+    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBaoConfig, UserpassAuth,
+};
 use pipe_testkit::fake::{expired_service_account_jwt, service_account_jwt};
+use pipe_testkit::issuer::TestIssuer;
 use serde_json::json;
 use std::time::Duration;
 
 use crate::admin::Admin;
 use crate::server;
-use crate::setup::{Pod, config, namespace, plugin, token};
+use crate::setup::{Pod, config, jwt_role, namespace, plugin, token};
 
 fn secret() -> SecretRef {
     SecretRef::new("apps/db").expect("legal")
@@ -173,6 +176,72 @@ async fn kubernetes_logins() {
         .await;
     let error = refused(config(server.address(), &bare, plain())).await;
     expect(&error, ErrorKind::ConfigInvalid, "config");
+}
+
+#[tokio::test]
+async fn jwt_logins() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let issuer = TestIssuer::start().await;
+    let mut role = jwt_role();
+    role["bound_claims"] = json!({ "tenant": "acme" });
+    admin.jwt(&namespace, &issuer.url(), role).await;
+    let value = |text: String| SecretSource::Value(text.into());
+    let at = |auth: JwtAuth| config(server.address(), &namespace, auth);
+    let with = |jwt: String| at(JwtAuth::new("bots", value(jwt)));
+    let good = || issuer.token();
+    assert_eq!(plugin(with(good().sign())).get_secret(&secret()).await.unwrap(), None);
+
+    let now = issuer.clock().seconds();
+    for (jwt, hint) in [
+        (good().claim("aud", "somebody"), "bound_audiences"),
+        (good().claim("iss", "https://elsewhere.example"), "bound_issuer"),
+        (good().claim("tenant", "other"), "bound_claims"),
+        (good().without("sub"), "user_claim"),
+        (good().signature([7; 64]), "key that signed it"),
+        (good().claim("iat", now - 9000).claim("exp", now - 6000), "clocks"),
+        (good().claim("nbf", now + 6000), "clocks"),
+    ] {
+        expect(&refused(with(jwt.sign())).await, ErrorKind::Unauthenticated, hint);
+    }
+    expect(&refused(with("no JWT".to_owned())).await, ErrorKind::Unauthenticated, "audience");
+    let unknown = at(JwtAuth::new("nosuch", value(good().sign())));
+    expect(&refused(unknown).await, ErrorKind::Unauthenticated, "auth.role");
+    let elsewhere = at(JwtAuth::new("bots", value(good().sign())).with_mount("nosuch"));
+    expect(&refused(elsewhere).await, ErrorKind::Unauthenticated, "auth.mount");
+
+    let bare = admin.fresh_namespace().await;
+    admin.enable_auth(&bare, "jwt").await;
+    let bare = config(server.address(), &bare, JwtAuth::new("bots", value(good().sign())));
+    expect(&refused(bare).await, ErrorKind::ConfigInvalid, "config");
+}
+
+#[tokio::test]
+async fn password_logins() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    admin.user(&namespace, "bot", "correct horse").await;
+    let at = |user: &str, password: &str| {
+        let password = SecretSource::Value(password.into());
+        config(server.address(), &namespace, UserpassAuth::new(user, password))
+    };
+    let right = || at("bot", "correct horse");
+    assert_eq!(plugin(right()).get_secret(&secret()).await.unwrap(), None);
+    expect(&refused(at("nobody", "x")).await, ErrorKind::Unauthenticated, "auth.username");
+    expect(&refused(at("bot", "")).await, ErrorKind::Unauthenticated, "auth.password");
+
+    // However often a plugin is asked, it tries a wrong password once, and locks out nobody.
+    let wrong = plugin(at("bot", "wrong"));
+    for _ in 0..20 {
+        let error = wrong.get_secret(&secret()).await.unwrap_err();
+        expect(&error, ErrorKind::Unauthenticated, "auth.password");
+    }
+    assert_eq!(plugin(right()).get_secret(&secret()).await.unwrap(), None);
+
+    for _ in 0..6 {
+        refused(at("bot", "wrong")).await;
+    }
+    expect(&refused(right()).await, ErrorKind::Unauthenticated, "locked out");
 }
 
 #[tokio::test]

@@ -1,12 +1,18 @@
 //! Plugins for a namespace of their own on the shared server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pipe_core::SecretSource;
-use pipe_secrets_openbao::{AppRoleAuth, Auth, KubernetesAuth, OpenBao, OpenBaoConfig};
+use pipe_core::identity::{AuthMethod, ServiceAuthRequest};
+use pipe_identity_oidc::{ClientAuthentication, ClientConfig, IssuerConfig, Oidc, OidcConfig};
+use pipe_secrets_openbao::{
+    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBao, OpenBaoConfig, UserpassAuth,
+};
 use pipe_testkit::fake::{STAND_IN_CA, TokenReview, service_account_jwt};
+use pipe_testkit::issuer::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, TestIssuer};
 use serde_json::json;
 
 use crate::admin::Admin;
@@ -69,6 +75,50 @@ pub(crate) async fn by_kubernetes() -> Option<(OpenBao, Pod)> {
     let pod = Pod::start(server.admin(), &namespace).await;
     let plugin = plugin(config(server.address(), &namespace, pod.auth()));
     Some((plugin, pod))
+}
+
+/// With a password, in the namespace above the one that it works in.
+pub(crate) async fn by_userpass() -> Option<(OpenBao, ())> {
+    let server = server::shared().await?;
+    let admin = server.admin();
+    let above = admin.fresh_namespace().await;
+    let namespace = admin.namespace(&format!("{above}/bots")).await;
+    for below in ["pipe-testkit-a", "pipe-testkit-b"] {
+        admin.namespace(&format!("{namespace}/{below}")).await;
+    }
+    admin.policy(&above, "bot", &ALL.replace("path \"", "path \"bots/")).await;
+    admin.user(&above, "bot", "correct horse").await;
+    let password = SecretSource::Value("correct horse".into());
+    let auth = UserpassAuth::new("bot", password);
+    let config = config(server.address(), &namespace, auth).with_auth_namespace(above);
+    Some((plugin(config), ()))
+}
+
+/// With access tokens that an OpenID Connect client obtains.
+pub(crate) async fn by_jwt() -> Option<(OpenBao, TestIssuer)> {
+    let server = server::shared().await?;
+    let namespace = namespace(server.admin()).await;
+    let issuer = TestIssuer::start().await;
+    server.admin().jwt(&namespace, &issuer.url(), jwt_role()).await;
+    let secret = SecretSource::Value(CLIENT_SECRET.into());
+    let client = ClientConfig::new(CLIENT_ID, ClientAuthentication::client_secret_basic(secret));
+    let oidc = OidcConfig::new().with_issuer(IssuerConfig::new(issuer.url())).with_client(client);
+    let identity = Arc::new(Oidc::new(oidc).expect("the settings are sound"));
+    let request = ServiceAuthRequest::new(CLIENT_ID, AuthMethod::OAuth2).with_audience(AUDIENCE);
+    let config = config(server.address(), &namespace, JwtAuth::of_plugin("bots"));
+    let plugin = OpenBao::with_identity(config, identity, request);
+    Some((plugin.expect("the settings are sound"), issuer))
+}
+
+/// A role for tokens of the issuer.
+pub(crate) fn jwt_role() -> serde_json::Value {
+    json!({
+        "role_type": "jwt",
+        "user_claim": "sub",
+        "bound_audiences": [AUDIENCE],
+        "token_policies": ["bot"],
+        "token_ttl": "10m",
+    })
 }
 
 /// With a token that may do nothing.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pipe_core::secrets::Change;
-use pipe_core::wrap::Retry;
+use pipe_core::wrap::{Retry, RetryPolicy};
 use pipe_core::{SecretData, SecretRef, SecretsPlugin};
 use serde_json::json;
 
@@ -18,7 +18,9 @@ async fn our_own_writes_are_seen_on_a_standby() {
     let namespace = namespace(leader.admin()).await;
     let made = leader.admin().token(&namespace, &["bot"], "10m", json!({})).await;
     // A standby sets its engine up anew as it catches up, and says so: nothing to do with our writes.
-    let plugin = Retry::new(plugin(config(standby.address(), &namespace, token(made))));
+    let patient = RetryPolicy::new().with_attempts(30).with_deadline(Duration::from_secs(60));
+    let plugin = plugin(config(standby.address(), &namespace, token(made)));
+    let plugin = Retry::with_policy(plugin, patient);
     // The standby may not have heard of the namespace and the token yet.
     let absent = SecretRef::new("absent").unwrap();
     let heard = async {
