@@ -1,12 +1,14 @@
 //! What a server, or whatever stands in front of it, may do to us, offline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pipe_core::identity::{AuthMethod, ServiceAuthRequest};
 use pipe_core::{
     ErrorKind, HealthStatus, Plugin, SecretData, SecretRef, SecretSource, SecretsPlugin,
 };
 use pipe_http::HttpConfig;
-use pipe_secrets_openbao::{AppRoleAuth, Auth, OpenBao, OpenBaoConfig};
+use pipe_secrets_openbao::{AppRoleAuth, Auth, JwtAuth, OpenBao, OpenBaoConfig};
 use pipe_testkit::fake::{self, Fault};
 
 const ALL: [&str; 5] = ["create", "read", "update", "delete", "list"];
@@ -254,4 +256,20 @@ async fn a_namespace_travels_as_a_header_and_joins_our_own() {
     let child = secret().with_namespace(pipe_core::Namespace::new("child").unwrap());
     assert_eq!(plugin.get_secret(&child).await.unwrap(), None);
     assert_eq!(server.last_namespace_header().as_deref(), Some("team1/child"));
+}
+
+#[tokio::test]
+async fn an_identity_plugin_that_would_not_be_used_is_refused() {
+    let identity = || Arc::new(pipe_testkit::reference::InMemoryIdentity::new());
+    let request = || ServiceAuthRequest::new("bot", AuthMethod::Jwt);
+    let config = |auth: Auth| OpenBaoConfig::new("http://127.0.0.1:1", auth);
+    let value = || SecretSource::Value("x".into());
+    let token = config(Auth::token(value()));
+    let error = OpenBao::with_identity(token, identity(), request()).unwrap_err();
+    assert!(error.context("auth").is_some(), "{error:#}");
+    let both = config(JwtAuth::new("bots", value()).into());
+    let error = OpenBao::with_identity(both, identity(), request()).unwrap_err();
+    assert!(error.context("auth.jwt").is_some(), "{error:#}");
+    let sound = config(JwtAuth::of_plugin("bots").into());
+    assert!(OpenBao::with_identity(sound, identity(), request()).is_ok());
 }

@@ -218,6 +218,10 @@ async fn an_identity_plugin_gives_the_jwt() {
     assert_eq!([server.hits("oidc-auth/login"), server.hits("jwt-auth/login")], [1, 1]);
     let error = Infisical::new(config(Auth::Jwt(JwtAuth::of_plugin(&id)))).unwrap_err();
     assert!(error.context("auth.jwt").is_some(), "{error:#}");
+    // An identity plugin that would not be used is not believed to be.
+    let token = Auth::token(SecretSource::Value("x".into()));
+    let error = Infisical::with_identity(config(token), Arc::new(Issuer), request).unwrap_err();
+    assert!(error.context("auth").is_some(), "{error:#}");
 }
 
 #[tokio::test]
