@@ -393,6 +393,10 @@ pub struct AppRoleAuth {
     pub role_id: SecretSource,
     /// What proves it.
     pub secret_id: SecretSource,
+    /// Whether `secret_id` is a wrapping token, which gives the secret id to the first who asks;
+    /// no. It is used once, and the secret id kept in memory.
+    #[serde(default)]
+    pub wrapped: bool,
     /// Where the auth method is mounted; `approle`.
     #[serde(default = "default_approle_mount")]
     pub mount: String,
@@ -406,7 +410,13 @@ impl AppRoleAuth {
     /// With these ids, at the auth method at `approle`.
     pub fn new(role_id: impl Into<SecretSource>, secret_id: impl Into<SecretSource>) -> Self {
         let mount = default_approle_mount();
-        Self { role_id: role_id.into(), secret_id: secret_id.into(), mount }
+        Self { role_id: role_id.into(), secret_id: secret_id.into(), wrapped: false, mount }
+    }
+
+    /// The secret id is wrapped: what is configured is a wrapping token for it.
+    #[must_use]
+    pub fn with_wrapped_secret_id(self) -> Self {
+        Self { wrapped: true, ..self }
     }
 
     /// Where the auth method is mounted.

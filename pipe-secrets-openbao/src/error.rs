@@ -44,6 +44,7 @@ pub(crate) enum Fault {
     LoginSecretRefused,
     LoginSecretIncomplete,
     LoginAddressRefused,
+    Unwrapped,
     LoginJwtExpired,
     LoginJwtRefused,
     LoginPasswordRefused,
@@ -114,6 +115,7 @@ impl Fault {
             {
                 Self::ServiceAccountTokenRefused
             }
+            (400, Asked::Login("unwrap")) if says("wrapping token is not valid") => Self::Unwrapped,
             (400, Asked::Login("jwt")) if says("could not be found") => Self::LoginRoleUnknown,
             (400, Asked::Login("jwt")) if says("missing role") => Self::LoginRoleUnknown,
             (400, Asked::Login("jwt")) if says("could not load configuration") => {
@@ -235,6 +237,12 @@ impl Fault {
                 K::ConfigInvalid,
                 "the role id or the secret id is missing",
                 "set `auth.role_id` and `auth.secret_id`",
+            ),
+            Self::Unwrapped => (
+                K::Unauthenticated,
+                "the wrapping token is not valid, or no longer",
+                "if nothing of yours used it before, somebody may have intercepted it: destroy the secret id that it \
+                 held; then set `auth.secret_id` to a new wrapping token, as after each start of the program",
             ),
             Self::LoginJwtExpired => (
                 K::Unauthenticated,

@@ -14,6 +14,7 @@ use pipe_core::{
 };
 use serde::Deserialize;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::config::{AppRoleAuth, Auth, JwtAuth, KubernetesAuth, UserpassAuth};
 use crate::error::{Asked, Fault, refusal};
 use crate::transport::{Answer, Call, Headers, Transport, token_header};
+use crate::value::Incoming;
 use pipe_http::session::{Granted, Login};
 
 /// The configured login, with its secrets read anew each time.
@@ -34,9 +36,18 @@ pub(crate) struct ServerLogin {
 enum Method {
     Token(SecretReader),
     Kubernetes { auth: KubernetesAuth, token: SecretReader },
-    AppRole { auth: AppRoleAuth, role_id: SecretReader, secret_id: SecretReader },
+    AppRole { auth: AppRoleAuth, role_id: SecretReader, secret_id: SecretId },
     Jwt { auth: JwtAuth, jwt: BearerSource },
     Userpass { auth: UserpassAuth, password: SecretReader },
+}
+
+enum SecretId {
+    Plain(SecretReader),
+    /// What each wrapping token held is kept: it is told once.
+    Wrapped {
+        token: SecretReader,
+        unwrapped: Mutex<Option<(SecretValue, SecretValue)>>,
+    },
 }
 
 impl ServerLogin {
@@ -59,7 +70,7 @@ impl ServerLogin {
             }
             Auth::AppRole(auth) => Method::AppRole {
                 role_id: auth.role_id.reader(),
-                secret_id: auth.secret_id.reader(),
+                secret_id: SecretId::new(auth.secret_id.reader(), auth.wrapped),
                 auth,
             },
             Auth::Jwt(auth) => {
@@ -69,6 +80,23 @@ impl ServerLogin {
             Auth::Userpass(auth) => Method::Userpass { password: auth.password.reader(), auth },
         };
         Ok(Self { transport, headers: Headers::in_namespace(namespace), method })
+    }
+
+    /// What a wrapping token holds, which ends with this.
+    async fn unwrap(&self, token: &SecretValue) -> Result<SecretValue> {
+        let headers = self.headers.clone().with_token(token_header(token.expose())?);
+        let call = Call::post("sys/wrapping/unwrap", Zeroizing::new(b"{}".to_vec()));
+        let answer = self.transport.send(call, &headers).await?;
+        if answer.0.error_kind().is_some() {
+            return Err(refusal(&answer.0, Asked::Login("unwrap")).with("auth", "approle"));
+        }
+        let held = answer.parse::<Incoming>()?.data;
+        let secret_id = held.as_ref().and_then(|held| held.0.get("secret_id"));
+        secret_id.cloned().ok_or_else(|| {
+            Error::new(ErrorKind::ConfigInvalid, "the wrapping token holds no secret id").hint(
+                "set `auth.secret_id` to a token of a wrapped answer of `role/<name>/secret-id`",
+            )
+        })
     }
 
     /// Posts the credentials. They are wiped after the request, which vaultrs' own login requests
@@ -91,6 +119,15 @@ impl ServerLogin {
         let answer = self.transport.send(Call::post(path, body), &self.headers).await?;
         granted(&answer, Asked::Login(method))
             .map_err(|error| error.with("auth", method).with("auth_mount", mount))
+    }
+}
+
+impl SecretId {
+    fn new(reader: SecretReader, is_wrapped: bool) -> Self {
+        match is_wrapped {
+            false => Self::Plain(reader),
+            true => Self::Wrapped { token: reader, unwrapped: Mutex::default() },
+        }
     }
 }
 
@@ -132,7 +169,18 @@ impl Login for ServerLogin {
                     role_id: &'a str,
                     secret_id: &'a str,
                 }
-                let (role_id, secret_id) = (role_id.read().await?, secret_id.read().await?);
+                let role_id = role_id.read().await?;
+                let secret_id = match secret_id {
+                    SecretId::Plain(reader) => reader.read().await?,
+                    SecretId::Wrapped { token, unwrapped } => {
+                        let token = token.read().await?;
+                        let mut unwrapped = unwrapped.lock().await;
+                        if unwrapped.as_ref().is_none_or(|(of, _)| *of != token) {
+                            *unwrapped = Some((token.clone(), self.unwrap(&token).await?));
+                        }
+                        unwrapped.as_ref().map_or(token, |(_, secret_id)| secret_id.clone())
+                    }
+                };
                 let credentials = Credentials {
                     role_id: text(&role_id, "auth.role_id")?,
                     secret_id: text(&secret_id, "auth.secret_id")?,

@@ -70,8 +70,9 @@ async fn a_token_that_works_is_not_shown() {
 async fn role_and_secret_ids_are_not_shown() {
     let server = fake::OpenBao::start().await;
     let canary = Canary::new();
-    drive(&server, &canary, AppRoleAuth::new(value(canary.value()), value(canary.value())).into())
-        .await;
+    let auth = || AppRoleAuth::new(value(canary.value()), value(canary.value()));
+    drive(&server, &canary, auth().into()).await;
+    drive(&server, &canary, auth().with_wrapped_secret_id().into()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,12 +5,20 @@ use super::*;
 
 const KUBERNETES: Asked = Asked::Login("kubernetes");
 const APPROLE: Asked = Asked::Login("approle");
+const UNWRAP: Asked = Asked::Login("unwrap");
 const JWT: Asked = Asked::Login("jwt");
 const USERPASS: Asked = Asked::Login("userpass");
 const WORK: Asked = Asked::Work;
 
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
+    (
+        400,
+        r#"{"errors":["wrapping token is not valid or does not exist"]}"#,
+        UNWRAP,
+        Fault::Unwrapped,
+        K::Unauthenticated,
+    ),
     (
         400,
         r#"{"errors":["could not load configuration"]}"#,

@@ -122,6 +122,15 @@ impl Admin {
         text(&self.write(namespace, &path, json!({})).await["data"]["secret_id"])
     }
 
+    /// A wrapping token that holds another secret id of an AppRole.
+    pub(crate) async fn wrapped_secret_id(&self, namespace: &str, name: &str) -> String {
+        let path = format!("auth/approle/role/{name}/secret-id");
+        let request = self.request(Method::POST, namespace, &path).body("{}");
+        let (status, reply) = send(request.header("x-vault-wrap-ttl", "60s")).await;
+        assert_eq!(status, 200, "wrap a secret id in {namespace:?}: {reply}");
+        text(&reply["wrap_info"]["token"])
+    }
+
     /// Enables the mount `kubernetes` with a TokenReview service at `review_url`.
     pub(crate) async fn kubernetes(
         &self,

@@ -132,6 +132,27 @@ async fn approle_logins() {
 }
 
 #[tokio::test]
+async fn wrapped_secret_ids() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let role = json!({ "token_policies": ["bot"], "token_ttl": "10m" });
+    let (role_id, _) = admin.approle(&namespace, "bots", role).await;
+    let wrapped = |token: &str| {
+        let value = |text: &str| SecretSource::Value(text.into());
+        let auth = AppRoleAuth::new(value(&role_id), value(token)).with_wrapped_secret_id();
+        config(server.address(), &namespace, auth)
+    };
+    let token = admin.wrapped_secret_id(&namespace, "bots").await;
+    let bot = plugin(wrapped(&token));
+    assert_eq!(bot.get_secret(&secret()).await.unwrap(), None);
+    // The secret id is kept for the next login; the wrapping token is spent.
+    admin.write(&namespace, "sys/leases/revoke-prefix/auth/approle/login", json!({})).await;
+    assert_eq!(bot.get_secret(&secret()).await.unwrap(), None);
+    expect(&refused(wrapped(&token)).await, ErrorKind::Unauthenticated, "intercepted");
+    expect(&refused(wrapped("s.bogus")).await, ErrorKind::Unauthenticated, "auth.secret_id");
+}
+
+#[tokio::test]
 async fn kubernetes_logins() {
     let Some(server) = server::shared().await else { return };
     let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
