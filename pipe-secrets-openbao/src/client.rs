@@ -46,6 +46,10 @@ impl Client {
                 Some(role) => format!("role `{role}` of auth/{}", auth.mount),
                 None => format!("the default role of auth/{}", auth.mount),
             },
+            Auth::Cert(auth) => match &auth.role {
+                Some(role) => format!("role `{role}` of auth/{}", auth.mount),
+                None => format!("the role of our certificate at auth/{}", auth.mount),
+            },
             Auth::Userpass(auth) => format!("user `{}` of auth/{}", auth.username, auth.mount),
         };
         Self { transport, session: Session::new(login, timeout), namespace, identity }

@@ -222,7 +222,7 @@ impl OpenBaoConfig {
             own => parse("auth_namespace", own),
         };
         let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
-        self.auth.check(&mut faults);
+        self.auth.check(self.http.client_certificate.is_some(), &mut faults);
         match (http, mount) {
             (Some(http), Some(mount)) if faults.is_empty() => {
                 Ok(Checked { http, namespace, auth_namespace, mount })
@@ -273,6 +273,8 @@ pub enum Auth {
     Jwt(JwtAuth),
     /// With a user name and a password.
     Userpass(UserpassAuth),
+    /// With the client certificate of `http`.
+    Cert(CertAuth),
 }
 
 impl Auth {
@@ -281,7 +283,7 @@ impl Auth {
         Self::Token(TokenAuth { token: token.into() })
     }
 
-    fn check(&self, faults: &mut ConfigFaults) {
+    fn check(&self, has_certificate: bool, faults: &mut ConfigFaults) {
         let mount = match self {
             Self::Token(_) => return,
             Self::Kubernetes(auth) => {
@@ -294,6 +296,15 @@ impl Auth {
             Self::Jwt(auth) => {
                 if auth.role.as_deref() == Some("") {
                     faults.add("auth.role", "must not be empty; leave it out for the default role");
+                }
+                &auth.mount
+            }
+            Self::Cert(auth) => {
+                if auth.role.as_deref() == Some("") {
+                    faults.add("auth.role", "must not be empty; leave it out for any that fits");
+                }
+                if !has_certificate {
+                    faults.add("http.client_certificate", "is not set, and `auth` logs in with it");
                 }
                 &auth.mount
             }
@@ -518,6 +529,43 @@ impl From<UserpassAuth> for Auth {
     }
 }
 
+/// A login with the client certificate that the settings of `http` name.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CertAuth {
+    /// The role of the auth method; any that the certificate fits when absent.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// Where the auth method is mounted; `cert`.
+    #[serde(default = "default_cert_mount")]
+    pub mount: String,
+}
+
+fn default_cert_mount() -> String {
+    "cert".to_owned()
+}
+
+impl CertAuth {
+    /// With this role of the auth method at `cert`.
+    pub fn new(role: impl Into<String>) -> Self {
+        Self { role: Some(role.into()), mount: default_cert_mount() }
+    }
+
+    /// Where the auth method is mounted.
+    #[must_use]
+    pub fn with_mount(self, mount: impl Into<String>) -> Self {
+        Self { mount: mount.into(), ..self }
+    }
+}
+
+impl From<CertAuth> for Auth {
+    fn from(auth: CertAuth) -> Self {
+        Self::Cert(auth)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -621,7 +669,9 @@ mod tests {
     #[test]
     fn a_login_that_cannot_be_is_named() {
         let value = || SecretSource::Value("x".into());
-        let auths: [(Auth, &str); 6] = [
+        let auths: [(Auth, &str); 8] = [
+            (CertAuth::new("").into(), "auth.role"),
+            (CertAuth::new("bots").into(), "http.client_certificate"),
             (UserpassAuth::new("", value()).into(), "auth.username"),
             (UserpassAuth::new("..", value()).into(), "auth.username"),
             (UserpassAuth::new("a/../b", value()).into(), "auth.username"),

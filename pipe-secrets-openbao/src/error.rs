@@ -48,6 +48,7 @@ pub(crate) enum Fault {
     LoginJwtExpired,
     LoginJwtRefused,
     LoginPasswordRefused,
+    LoginCertificateRefused,
     LoginNotConfigured,
     ServiceAccountNotBound,
     ServiceAccountTokenExpired,
@@ -128,6 +129,11 @@ impl Fault {
                 if says("claim") || says("error validating token") || says("missing token") =>
             {
                 Self::LoginJwtRefused
+            }
+            (400, Asked::Login("cert"))
+                if says("client certificate") || says("login certificate") =>
+            {
+                Self::LoginCertificateRefused
             }
             (400 | 500, Asked::Login("userpass"))
                 if says("invalid username or password") || says("missing password") =>
@@ -259,6 +265,12 @@ impl Fault {
                 K::Unauthenticated,
                 "the user name or the password is not valid",
                 "check `auth.username` and `auth.password`; several wrong ones in a row lock the user out",
+            ),
+            Self::LoginCertificateRefused => (
+                K::Unauthenticated,
+                "the client certificate is not one that the role accepts, or did not reach the server",
+                "check `auth.role`, that its certificate is the authority of `http.client_certificate` and its allowed \
+                 names fit, and that nothing in front of the server ends TLS",
             ),
             Self::LoginAddressRefused => (
                 K::Unauthenticated,

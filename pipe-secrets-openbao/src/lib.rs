@@ -13,7 +13,7 @@ mod transport;
 mod value;
 
 pub use self::config::{
-    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBaoConfig, TokenAuth, UserpassAuth,
+    AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, OpenBaoConfig, TokenAuth, UserpassAuth,
 };
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};

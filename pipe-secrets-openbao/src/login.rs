@@ -19,7 +19,7 @@ use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
 
-use crate::config::{AppRoleAuth, Auth, JwtAuth, KubernetesAuth, UserpassAuth};
+use crate::config::{AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, UserpassAuth};
 use crate::error::{Asked, Fault, refusal};
 use crate::transport::{Answer, Call, Headers, Transport, token_header};
 use crate::value::Incoming;
@@ -39,6 +39,7 @@ enum Method {
     AppRole { auth: AppRoleAuth, role_id: SecretReader, secret_id: SecretId },
     Jwt { auth: JwtAuth, jwt: BearerSource },
     Userpass { auth: UserpassAuth, password: SecretReader },
+    Cert(CertAuth),
 }
 
 enum SecretId {
@@ -77,6 +78,7 @@ impl ServerLogin {
                 let jwt = BearerSource::either("auth.jwt", auth.jwt.as_ref(), identity)?;
                 Method::Jwt { auth, jwt }
             }
+            Auth::Cert(auth) => Method::Cert(auth),
             Auth::Userpass(auth) => Method::Userpass { password: auth.password.reader(), auth },
         };
         Ok(Self { transport, headers: Headers::in_namespace(namespace), method })
@@ -199,6 +201,18 @@ impl Login for ServerLogin {
                 let credentials = Credentials { role: auth.role.as_deref(), jwt };
                 let login = self.post("jwt", &auth.mount, None, &credentials).await;
                 let role = auth.role.as_deref().unwrap_or("the default one");
+                login.map_err(|error| error.with("role", role))
+            }
+            Method::Cert(auth) => {
+                // Without it the server takes whatever role fits, also another than was meant.
+                #[derive(Serialize)]
+                struct Credentials<'a> {
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    name: Option<&'a str>,
+                }
+                let credentials = Credentials { name: auth.role.as_deref() };
+                let login = self.post("cert", &auth.mount, None, &credentials).await;
+                let role = auth.role.as_deref().unwrap_or("any that fits");
                 login.map_err(|error| error.with("role", role))
             }
             Method::Userpass { auth, password } => {

@@ -5,6 +5,7 @@ use super::*;
 
 const KUBERNETES: Asked = Asked::Login("kubernetes");
 const APPROLE: Asked = Asked::Login("approle");
+const CERT: Asked = Asked::Login("cert");
 const UNWRAP: Asked = Asked::Login("unwrap");
 const JWT: Asked = Asked::Login("jwt");
 const USERPASS: Asked = Asked::Login("userpass");
@@ -12,6 +13,27 @@ const WORK: Asked = Asked::Work;
 
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
+    (
+        400,
+        r#"{"errors":["no chain matching all constraints could be found for this login certificate"]}"#,
+        CERT,
+        Fault::LoginCertificateRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["no client certificate found"]}"#,
+        CERT,
+        Fault::LoginCertificateRefused,
+        K::Unauthenticated,
+    ),
+    (
+        400,
+        r#"{"errors":["invalid certificate or no client certificate supplied"]}"#,
+        CERT,
+        Fault::LoginCertificateRefused,
+        K::Unauthenticated,
+    ),
     (
         400,
         r#"{"errors":["wrapping token is not valid or does not exist"]}"#,

@@ -1,12 +1,13 @@
 //! A server with a certificate of a private authority.
 
-use pipe_core::{ErrorKind, SecretRef, SecretSource, SecretsPlugin};
+use pipe_core::{ErrorKind, Plugin, SecretRef, SecretSource, SecretsPlugin};
 use pipe_http::{CaBundle, HttpConfig};
-use pipe_secrets_openbao::OpenBaoConfig;
+use pipe_secrets_openbao::{CertAuth, OpenBaoConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::json;
 
 use crate::server::Server;
-use crate::setup::{plugin, token};
+use crate::setup::{ALL, plugin, token};
 
 struct Certificates {
     ca: String,
@@ -29,6 +30,36 @@ fn issue_all() -> Certificates {
         ca: ca.pem(),
         server: issue("127.0.0.1"),
         client: format!("{}{}", client.0, client.1),
+    }
+}
+
+/// REQ 001-16
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_a_login() {
+    let certificates = issue_all();
+    let (certificate, key) = &certificates.server;
+    let Some(server) = Server::tls(certificate, key, Some(&certificates.ca)).await else { return };
+    let admin = server.admin();
+    admin.policy("", "bot", ALL).await;
+    admin.enable_auth("", "cert").await;
+    let role = |name: &str| json!({ "certificate": certificates.ca, "allowed_dns_sans": [name], "token_policies": ["bot"] });
+    admin.write("", "auth/cert/certs/bots", role("bot")).await;
+    admin.write("", "auth/cert/certs/others", role("other")).await;
+    let client = SecretSource::Value(certificates.client.as_str().into());
+    let http = HttpConfig::new()
+        .with_ca(CaBundle::pem(certificates.ca.as_str()))
+        .with_client_certificate(client);
+    let with =
+        |auth: CertAuth| plugin(OpenBaoConfig::new(server.address(), auth).with_http(http.clone()));
+    let secret = SecretRef::new("absent").unwrap();
+    let bot = with(CertAuth::new("bots"));
+    assert_eq!(bot.get_secret(&secret).await.unwrap(), None);
+    bot.close().await.unwrap();
+    // The role is the one that was asked for, and no other that would fit.
+    for role in ["nosuch", "others"] {
+        let error = with(CertAuth::new(role)).get_secret(&secret).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:#}");
+        assert!(error.hint_text().contains("auth.role"), "{error:#}");
     }
 }
 
