@@ -6,7 +6,7 @@ use std::time::Duration;
 use pipe_core::{Namespace, Result};
 use rustify::endpoint::Endpoint;
 
-use crate::config::Auth;
+use crate::auth::Auth;
 use crate::error::{Asked, Fault};
 use crate::login::ServerLogin;
 use crate::transport::{Answer, Headers, Transport};

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod auth;
 mod client;
 mod config;
 mod error;
@@ -12,8 +13,9 @@ mod raw;
 mod transport;
 mod value;
 
-pub use self::config::{
-    AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, OpenBaoConfig, TokenAuth, UserpassAuth,
+pub use self::auth::{
+    AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, TokenAuth, UserpassAuth,
 };
+pub use self::config::OpenBaoConfig;
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};

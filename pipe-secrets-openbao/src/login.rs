@@ -19,7 +19,7 @@ use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
 
-use crate::config::{AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, UserpassAuth};
+use crate::auth::{AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, UserpassAuth};
 use crate::error::{Asked, Fault, refusal};
 use crate::transport::{Answer, Call, Headers, Transport, token_header};
 use crate::value::Incoming;
