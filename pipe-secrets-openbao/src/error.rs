@@ -9,8 +9,8 @@ use pipe_core::{Error, ErrorKind};
 use pipe_http::HttpResponse;
 use serde::Deserialize;
 
-/// Five wrong passwords within fifteen minutes lock a user out, unless it is configured otherwise: the
-/// next comes so late that we lock out nobody.
+/// Five wrong passwords lock a user out, unless it is configured otherwise: whoever corrects one has a
+/// quarter of an hour for it.
 const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(240);
 
 /// What was asked for, because the same answer means different things.

@@ -251,7 +251,7 @@ async fn password_logins() {
     expect(&refused(at("nobody", "x")).await, ErrorKind::Unauthenticated, "auth.username");
     expect(&refused(at("bot", "")).await, ErrorKind::Unauthenticated, "auth.password");
 
-    // However often a plugin is asked, it tries a wrong password once, and locks out nobody.
+    // However often a plugin is asked, it does not try a wrong password again at once.
     let wrong = plugin(at("bot", "wrong"));
     for _ in 0..20 {
         let error = wrong.get_secret(&secret()).await.unwrap_err();
