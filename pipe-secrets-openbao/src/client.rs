@@ -59,6 +59,10 @@ impl Client {
         &self.transport
     }
 
+    pub(crate) fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
     /// Whose policies decide, in words for an operator.
     pub(crate) fn identity(&self) -> &str {
         &self.identity
@@ -83,6 +87,25 @@ impl Client {
         request: impl Fn() -> E,
     ) -> Result<(Answer, Arc<Token>)> {
         let headers = Headers::in_namespace(self.joined(namespace)?.as_ref());
+        self.exchange(&headers, policy, request).await
+    }
+
+    /// As `send`, in our own namespace; the answer is to wait at the server.
+    pub(crate) async fn send_wrapped<E: Endpoint>(
+        &self,
+        ttl: Duration,
+        request: impl Fn() -> E,
+    ) -> Result<Answer> {
+        let headers = Headers::in_namespace(self.namespace.as_ref()).wrapped(ttl);
+        self.exchange(&headers, Policy::Reconsider, request).await.map(|(answer, _)| answer)
+    }
+
+    async fn exchange<E: Endpoint>(
+        &self,
+        headers: &Headers,
+        policy: Policy,
+        request: impl Fn() -> E,
+    ) -> Result<(Answer, Arc<Token>)> {
         let send = async |token: &Token| {
             self.transport.send(request(), &headers.clone().with_token(token.header())).await
         };

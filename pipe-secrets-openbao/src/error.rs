@@ -20,6 +20,8 @@ pub(crate) enum Asked {
     Login(&'static str),
     /// Anything with a token.
     Work,
+    /// Something of an engine other than KV, of this kind.
+    Engine(&'static str),
 }
 
 /// What a refusal means.
@@ -36,6 +38,16 @@ pub(crate) enum Fault {
     Denied,
     CasMismatch,
     CasRequired,
+    RoleUnknown,
+    KeyUnknown,
+    KeyUnsuitable,
+    CiphertextRefused,
+    NameNotAllowed,
+    CertificateUnknown,
+    LeaseGone,
+    NotRenewable,
+    DatabaseDown,
+    WrapGone,
     TooComplex,
     TooLarge,
     BadRequest,
@@ -98,10 +110,13 @@ impl Fault {
                 Self::CasMismatch
             }
             (400, Asked::Work) if says("check-and-set parameter required") => Self::CasRequired,
-            (403, Asked::Work) if exactly("permission denied") || exactly("bad token") => {
+            (403, Asked::Work | Asked::Engine(_))
+                if exactly("permission denied") || exactly("bad token") =>
+            {
                 Self::BadToken
             }
-            (403, Asked::Work) if says("permission denied") => Self::Denied,
+            (403, Asked::Work | Asked::Engine(_)) if says("permission denied") => Self::Denied,
+            (_, Asked::Engine(engine)) => Self::of_engine(engine, answer.status, says),
             (400, Asked::Login("kubernetes")) if says("invalid role name") => {
                 Self::LoginRoleUnknown
             }
@@ -156,6 +171,30 @@ impl Fault {
         }
     }
 
+    /// What a refusal of an engine other than KV means, beyond what all of them say.
+    fn of_engine(engine: &str, status: u16, says: impl Fn(&str) -> bool) -> Self {
+        match (engine, status) {
+            ("database" | "pki", 400) if says("unknown role") => Self::RoleUnknown,
+            ("database", 500) if says("failed to connect") || says("connection refused") => {
+                Self::DatabaseDown
+            }
+            ("pki", 400) if says("not allowed") => Self::NameNotAllowed,
+            ("pki", 400) if says("certificate with serial") => Self::CertificateUnknown,
+            ("transit", 400) if says("key not found") => Self::KeyUnknown,
+            ("transit", 400) if says("not support") => Self::KeyUnsuitable,
+            ("transit", 400)
+                if says("ciphertext") || says("authentication failed") || says("signature") =>
+            {
+                Self::CiphertextRefused
+            }
+            ("leases", 400) if says("lease not found") || says("invalid lease") => Self::LeaseGone,
+            ("leases", 400) if says("not renewable") => Self::NotRenewable,
+            ("wrapping", 400) if says("wrapping token is not valid") => Self::WrapGone,
+            (_, 400) => Self::BadRequest,
+            _ => Self::Other,
+        }
+    }
+
     /// What to tell the caller: kind, message and what to change.
     fn say(self) -> (ErrorKind, &'static str, &'static str) {
         use ErrorKind as K;
@@ -202,6 +241,59 @@ impl Fault {
                 K::InvalidArgument,
                 "the mount asks for check-and-set",
                 "send the version that the write is based on",
+            ),
+            Self::RoleUnknown => (
+                K::NotFound,
+                "the engine has no such role",
+                "correct the name of the role, or create the role in the engine",
+            ),
+            Self::KeyUnknown => (
+                K::NotFound,
+                "the engine has no such key",
+                "correct the name of the key, or create the key in the engine",
+            ),
+            Self::KeyUnsuitable => (
+                K::Unsupported,
+                "a key of this type does not do that",
+                "use a key of a type that does: `aes256-gcm96` encrypts, `ed25519` and `ecdsa-p256` sign",
+            ),
+            Self::CiphertextRefused => (
+                K::InvalidArgument,
+                "what was given is not of this key, or was changed on its way",
+                "check the key, that the associated data is what it was made with, and that the key's \
+                 `min_decryption_version` does not exclude its version",
+            ),
+            Self::NameNotAllowed => (
+                K::PermissionDenied,
+                "the role does not allow such a certificate",
+                "ask for names that the role allows, or change the role's allowed_domains, allow_subdomains, \
+                 allow_ip_sans or allowed_uri_sans",
+            ),
+            Self::CertificateUnknown => (
+                K::NotFound,
+                "the engine has no such certificate",
+                "check the serial number; a role with `no_store` keeps none",
+            ),
+            Self::LeaseGone => (
+                K::NotFound,
+                "there is no such lease, or it has ended",
+                "obtain the credentials again",
+            ),
+            Self::NotRenewable => (
+                K::Unsupported,
+                "the lease cannot be renewed",
+                "obtain the credentials again before the lease ends",
+            ),
+            Self::DatabaseDown => (
+                K::Unavailable,
+                "the server does not reach the database",
+                "check that the database runs, and the `connection_url` in the engine's config",
+            ),
+            Self::WrapGone => (
+                K::NotFound,
+                "the wrapping token is not valid, or no longer",
+                "if nobody of yours used it before, somebody may have intercepted it: revoke what it held; \
+                 then have it wrapped again",
             ),
             Self::TooComplex => (
                 K::InvalidArgument,

@@ -3,6 +3,7 @@
 mod auth;
 mod client;
 mod config;
+mod engine;
 mod error;
 mod health;
 mod kv;
@@ -12,6 +13,7 @@ mod plugin;
 mod raw;
 mod transport;
 mod value;
+mod wrapping;
 
 pub use self::auth::{
     AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, TokenAuth, UserpassAuth,
@@ -19,3 +21,4 @@ pub use self::auth::{
 pub use self::config::OpenBaoConfig;
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};
+pub use self::wrapping::{Unwrapped, WrapInfo, WrappedToken, Wrapping};

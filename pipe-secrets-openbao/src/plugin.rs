@@ -93,6 +93,14 @@ impl OpenBao {
         raw::read(&self.0.client, path).await.map_err(|error| self.locate(error, "read_secret"))
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    pub(crate) fn name_of_instance(&self) -> &str {
+        &self.0.name
+    }
+
     fn locate(&self, error: Error, operation: &'static str) -> Error {
         error.at(&self.0.name, operation)
     }

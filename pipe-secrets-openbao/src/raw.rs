@@ -51,8 +51,8 @@ struct VersionMetadata {
     version: u64,
 }
 
-pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecret>> {
-    let path = path.strip_prefix("v1/").unwrap_or(path).trim_matches('/');
+/// Refuses what is no path, or would lead out of its folder.
+pub(crate) fn legal_path(path: &str) -> Result<()> {
     if path.is_empty()
         || path.split('/').any(|part| matches!(part, "" | "." | ".."))
         || path.contains(char::is_control)
@@ -61,6 +61,12 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
             .with("path", path)
             .hint("use the mount and the path below it, without empty, `.` or `..` parts"));
     }
+    Ok(())
+}
+
+pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecret>> {
+    let path = path.strip_prefix("v1/").unwrap_or(path).trim_matches('/');
+    legal_path(path)?;
     let call = Call::get(path);
     let (answer, token) = client.send_with_token(None, Policy::Reconsider, || call.clone()).await?;
     if answer.0.error_kind().is_some() {

@@ -6,6 +6,7 @@
 
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -25,6 +26,9 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Asked for by servers that are set up to refuse requests which a browser was tricked into.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
+/// In seconds, when it is a number alone.
+const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
+
 const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
 const INCONSISTENT: HeaderName = HeaderName::from_static("x-vault-inconsistent");
 
@@ -33,6 +37,7 @@ const INCONSISTENT: HeaderName = HeaderName::from_static("x-vault-inconsistent")
 pub(crate) struct Headers {
     token: Option<HeaderValue>,
     namespace: Option<HeaderValue>,
+    wrap_ttl: Option<HeaderValue>,
 }
 
 impl Headers {
@@ -40,7 +45,12 @@ impl Headers {
     pub(crate) fn in_namespace(namespace: Option<&Namespace>) -> Self {
         // A namespace is ASCII by construction.
         let namespace = namespace.and_then(|n| HeaderValue::from_str(n.as_str()).ok());
-        Self { token: None, namespace }
+        Self { token: None, namespace, wrap_ttl: None }
+    }
+
+    /// The answer is to wait at the server, behind a token.
+    pub(crate) fn wrapped(self, ttl: Duration) -> Self {
+        Self { wrap_ttl: Some(HeaderValue::from(ttl.as_secs())), ..self }
     }
 
     pub(crate) fn with_token(self, token: HeaderValue) -> Self {
@@ -154,6 +164,9 @@ impl Transport {
         if let Some(namespace) = &headers.namespace {
             outgoing.insert(NAMESPACE, namespace.clone());
         }
+        if let Some(ttl) = &headers.wrap_ttl {
+            outgoing.insert(WRAP_TTL, ttl.clone());
+        }
         Ok(request)
     }
 
@@ -227,7 +240,7 @@ impl Answer {
         self.parse_as()
     }
 
-    fn parse_as<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+    pub(crate) fn parse_as<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         serde_json::from_slice(&self.0.body).map_err(|_| {
             Error::new(ErrorKind::Unexpected, "the answer has another form than OpenBao's")
                 .with("status", self.0.status)
