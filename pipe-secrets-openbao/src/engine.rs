@@ -60,6 +60,21 @@ impl Engine {
         }
     }
 
+    /// Whether nothing is there; what the policy hides may be there.
+    pub(crate) async fn is_absent(&self, path: &str) -> Result<bool> {
+        let call = Call::get(self.path(path));
+        let namespace = self.namespace.as_ref();
+        let answer = self.bao.client().send(namespace, Policy::Accept, || call.clone()).await?;
+        match answer.0.error_kind() {
+            None => Ok(false),
+            Some(_) => match self.fault(&answer) {
+                Fault::Absent => Ok(true),
+                Fault::Denied => Ok(false),
+                _ => Err(self.error(&answer, path, "read")),
+            },
+        }
+    }
+
     /// Writes, and tells with which token: what the server makes may end with it.
     pub(crate) async fn write(
         &self,

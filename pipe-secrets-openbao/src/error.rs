@@ -41,6 +41,7 @@ pub(crate) enum Fault {
     RoleUnknown,
     KeyUnknown,
     KeyUnsuitable,
+    ContextMissing,
     CiphertextRefused,
     NameNotAllowed,
     CertificateUnknown,
@@ -172,7 +173,7 @@ impl Fault {
     }
 
     /// What a refusal of an engine other than KV means, beyond what all of them say.
-    fn of_engine(engine: &str, status: u16, says: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn of_engine(engine: &str, status: u16, says: impl Fn(&str) -> bool) -> Self {
         match (engine, status) {
             ("database" | "pki", 400) if says("unknown role") => Self::RoleUnknown,
             ("database", 500) if says("failed to connect") || says("connection refused") => {
@@ -182,8 +183,12 @@ impl Fault {
             ("pki", 400) if says("certificate with serial") => Self::CertificateUnknown,
             ("transit", 400) if says("key not found") => Self::KeyUnknown,
             ("transit", 400) if says("not support") => Self::KeyUnsuitable,
+            ("transit", 400) if says("missing 'context'") => Self::ContextMissing,
             ("transit", 400)
-                if says("ciphertext") || says("authentication failed") || says("signature") =>
+                if says("ciphertext")
+                    || says("authentication failed")
+                    || says("signature")
+                    || says("version is too") =>
             {
                 Self::CiphertextRefused
             }
@@ -256,6 +261,11 @@ impl Fault {
                 K::Unsupported,
                 "a key of this type does not do that",
                 "use a key of a type that does: `aes256-gcm96` encrypts, `ed25519` and `ecdsa-p256` sign",
+            ),
+            Self::ContextMissing => (
+                K::InvalidArgument,
+                "the key derives others, and was not told from what",
+                "give the cipher the context that the key is to be derived for",
             ),
             Self::CiphertextRefused => (
                 K::InvalidArgument,
@@ -441,6 +451,12 @@ impl Fault {
                 (K::Unexpected, "the server could not answer", "look into the server's log")
             }
         }
+    }
+
+    /// The error where no status tells more.
+    pub(crate) fn alone(self) -> Error {
+        let (kind, message, hint) = self.say();
+        Error::new(kind, message).hint(hint)
     }
 
     /// The error that an answer amounts to.

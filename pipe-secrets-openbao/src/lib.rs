@@ -11,6 +11,7 @@ mod listing;
 mod login;
 mod plugin;
 mod raw;
+mod transit;
 mod transport;
 mod value;
 mod wrapping;
@@ -21,4 +22,7 @@ pub use self::auth::{
 pub use self::config::OpenBaoConfig;
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};
+#[cfg(feature = "oidc")]
+pub use self::transit::JwtSigner;
+pub use self::transit::{Cipher, DataKey, Hash, KeyInfo, KeyVersion, SigningKey};
 pub use self::wrapping::{Unwrapped, WrapInfo, WrappedToken, Wrapping};

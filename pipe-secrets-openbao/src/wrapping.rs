@@ -243,7 +243,8 @@ impl Wrapping {
         Ok(Unwrapped::Data(data.map(|data| data.0).unwrap_or_default()))
     }
 
-    /// Closes it anew: the same content behind another token of the same lifetime.
+    /// Closes it anew: the same content behind another token of the same lifetime. The policy needs
+    /// `update` on `sys/wrapping/rewrap`, which `default` does not grant.
     ///
     /// # Errors
     /// As for [`lookup`](Self::lookup).

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pipe_core::{Plugin, SecretData, SecretRef, SecretSource, SecretsPlugin};
+use pipe_core::{Plugin, SecretData, SecretRef, SecretSource, SecretValue, SecretsPlugin};
 use pipe_http::HttpConfig;
 use pipe_secrets_openbao::{
     AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBao, OpenBaoConfig, UserpassAuth,
@@ -40,11 +40,30 @@ async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
         canary.look_at_result("get_secret", &plugin.get_secret(&secret).await);
         canary.look_at_result("read_secret", &plugin.read_secret("secret/data/apps/db").await);
         canary.look_at_result("delete_secret", &plugin.delete_secret(&secret).await);
+        drive_engines(&plugin, canary).await;
         canary.look_at_debug("health", &plugin.health().await);
         canary.look_at_debug("the plugin", &plugin);
         canary.look_at_result("close", &plugin.close().await);
     }
     canary.assert_unseen();
+}
+
+/// The engines besides KV, of a server that repeats what it was sent.
+async fn drive_engines(plugin: &OpenBao, canary: &Canary) {
+    let secret = SecretValue::from(canary.value());
+    let data = SecretData::new().with("password", canary.value());
+    let cipher = plugin.cipher("transit", "k").expect("legal").bound_to(canary.value());
+    canary.look_at_debug("a cipher", &cipher);
+    canary.look_at_result("encrypt", &cipher.encrypt(&secret).await);
+    canary.look_at_result("encrypt_all", &cipher.encrypt_all(std::slice::from_ref(&secret)).await);
+    canary.look_at_result("decrypt", &cipher.decrypt(canary.value()).await);
+    canary.look_at_result("decrypt_all", &cipher.decrypt_all(&[canary.value()]).await);
+    let key = plugin.signing_key("transit", "k").expect("legal");
+    canary.look_at_result("sign", &key.sign(canary.value().as_bytes()).await);
+    let wrapping = plugin.wrapping();
+    canary.look_at_result("wrap", &wrapping.wrap(&data, Duration::from_secs(60)).await);
+    canary.look_at_result("unwrap", &wrapping.unwrap(&secret, "sys/wrapping/wrap").await);
+    canary.look_at_result("rewrap", &wrapping.rewrap(&secret).await);
 }
 
 fn value(text: &str) -> SecretSource {

@@ -68,15 +68,7 @@ impl VerifyingKey {
     /// # Errors
     /// `ConfigInvalid`, saying why the key is not used.
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let (label, der) = read_pem(pem).map_err(refused)?;
-        let key = match label {
-            "PUBLIC KEY" => der::key_info(&der),
-            "RSA PUBLIC KEY" => der::rsa_key(&der),
-            "CERTIFICATE" => der::certificate_key(&der),
-            _ => return Err(refused("the PEM block is no public key")),
-        };
-        let key = key.ok_or_else(|| refused("the key has no supported type"))?;
-        Self::public(&key, None).map_err(refused)
+        Self::public(&key_of_pem(pem)?, None).map_err(refused)
     }
 
     /// A public key in DER: a `SubjectPublicKeyInfo`. See [`from_pem`](Self::from_pem).
@@ -302,6 +294,31 @@ impl fmt::Debug for VerifyingKey {
 
 pub(super) const NOT_AN_OBJECT: &str = "not a JSON object";
 const ALGORITHM_MISMATCH: &str = "`alg` does not belong to the key's type";
+
+/// The JWK (RFC 7517) of a public key in PEM, as it can be published: `kid` is its thumbprint
+/// (RFC 7638). See [`VerifyingKey::from_pem`].
+///
+/// # Errors
+/// `ConfigInvalid`, saying why the key is not used.
+pub fn public_jwk_of_pem(pem: &str) -> Result<Value> {
+    let key = key_of_pem(pem)?;
+    key.check().map_err(refused)?;
+    let mut jwk = key.jwk();
+    jwk.insert("kid".into(), URL_SAFE_NO_PAD.encode(key.thumbprint()).into());
+    jwk.insert("use".into(), "sig".into());
+    Ok(Value::Object(jwk))
+}
+
+fn key_of_pem(pem: &str) -> Result<PublicKey> {
+    let (label, der) = read_pem(pem).map_err(refused)?;
+    let key = match label {
+        "PUBLIC KEY" => der::key_info(&der),
+        "RSA PUBLIC KEY" => der::rsa_key(&der),
+        "CERTIFICATE" => der::certificate_key(&der),
+        _ => return Err(refused("the PEM block is no public key")),
+    };
+    key.ok_or_else(|| refused("the key has no supported type"))
+}
 
 fn refused(reason: &'static str) -> Error {
     Error::new(ErrorKind::ConfigInvalid, reason)

@@ -37,7 +37,7 @@ mod verify;
 pub use self::algorithm::Algorithm;
 pub(crate) use self::claims::Times;
 pub use self::claims::{Claims, Confirmation};
-pub use self::key::VerifyingKey;
+pub use self::key::{VerifyingKey, public_jwk_of_pem};
 pub use self::key_set::{KeySet, MAX_KEYS, SkippedKey};
 pub use self::policy::{
     DEFAULT_ALGORITHMS, KeyHeaders, TokenPolicy, TokenPolicyBuilder, TokenType, TrustedIssuer,

@@ -10,3 +10,5 @@ mod server;
 mod setup;
 mod standby;
 mod tls;
+mod transit;
+mod wrapping;

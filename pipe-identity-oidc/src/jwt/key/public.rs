@@ -166,8 +166,18 @@ impl PublicKey {
 
     /// The SHA-256 of RFC 7638.
     pub(super) fn thumbprint(&self) -> [u8; 32] {
+        sha256(self.canonical().as_bytes())
+    }
+
+    /// The members of its JWK.
+    pub(super) fn jwk(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.canonical()).unwrap_or_default()
+    }
+
+    /// The required members of its JWK in the order of RFC 7638 3.1.
+    fn canonical(&self) -> String {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let jwk = match self {
+        match self {
             Self::Rsa { n, e } => {
                 format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n))
             }
@@ -178,8 +188,7 @@ impl PublicKey {
             Self::Ed25519 { x } => {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x))
             }
-        };
-        sha256(jwk.as_bytes())
+        }
     }
 }
 
