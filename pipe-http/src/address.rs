@@ -85,7 +85,8 @@ impl ServerAddress {
     }
 
     /// Whether a URL leads to this server: same scheme, host and port.
-    pub(crate) fn has_origin_of(&self, url: &Url) -> bool {
+    #[must_use]
+    pub fn has_origin_of(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
     }
 

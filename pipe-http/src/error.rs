@@ -8,6 +8,15 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::guard::{Refused, refused};
 
+/// Whether a request failed before anything of it was sent: then it can have had no effect, and may
+/// be sent elsewhere.
+#[must_use]
+pub fn was_not_sent(error: &Error) -> bool {
+    error.context(SENT) == Some("no")
+}
+
+const SENT: &str = "sent";
+
 /// What a failed exchange means. The library's error ends here.
 pub(crate) fn transport(error: &reqwest::Error) -> Error {
     // First, because a failed handshake also counts as a failed connection.
@@ -21,11 +30,13 @@ pub(crate) fn transport(error: &reqwest::Error) -> Error {
         Error::new(ErrorKind::InvalidArgument, "the request cannot be sent as it is")
     } else if error.is_dns() {
         Error::new(ErrorKind::Unavailable, "the name of the server does not resolve")
+            .with(SENT, "no")
     // Not a `Timeout`: nothing was sent, so nothing can have happened.
     } else if error.is_connect() && error.is_timeout() {
         Error::new(ErrorKind::Unavailable, "no connection within `connect_timeout`")
+            .with(SENT, "no")
     } else if error.is_connect() {
-        Error::new(ErrorKind::Unavailable, "cannot connect to the server")
+        Error::new(ErrorKind::Unavailable, "cannot connect to the server").with(SENT, "no")
     } else if error.is_timeout() {
         Error::new(ErrorKind::Timeout, "the connection timed out")
     } else if cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {

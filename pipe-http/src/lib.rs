@@ -20,6 +20,7 @@ pub use self::address::ServerAddress;
 pub use self::bearer::bearer;
 pub use self::client::HttpClient;
 pub use self::config::{CaBundle, CaTrust, HttpConfig};
+pub use self::error::was_not_sent;
 pub use self::guard::AddressPolicy;
 pub use self::proxy::ProxyAddress;
 pub use self::request::HttpRequest;

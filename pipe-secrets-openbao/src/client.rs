@@ -59,6 +59,12 @@ impl Client {
         &self.transport
     }
 
+    /// The node that is asked first, in words for an operator.
+    pub(crate) fn address(&self) -> String {
+        let first = self.transport.nodes().next();
+        first.map(|node| node.address().to_string()).unwrap_or_default()
+    }
+
     pub(crate) fn namespace(&self) -> Option<&Namespace> {
         self.namespace.as_ref()
     }

@@ -42,6 +42,9 @@ pub struct OpenBaoConfig {
     pub name: String,
     /// The server's address: `https`, or `http` on this machine.
     pub address: String,
+    /// Further nodes of the same cluster, which are asked when one cannot answer; none.
+    #[serde(default)]
+    pub other_addresses: Vec<String>,
     /// How we log in.
     pub auth: Auth,
     /// The OpenBao namespace that we work in; the root namespace when absent.
@@ -80,6 +83,7 @@ impl OpenBaoConfig {
         Self {
             name: default_name(),
             address: address.into(),
+            other_addresses: Vec::new(),
             auth: auth.into(),
             namespace: None,
             auth_namespace: None,
@@ -168,6 +172,15 @@ impl OpenBaoConfig {
         Self { name: name.into(), ..self }
     }
 
+    /// Further nodes of the same cluster, which are asked when one cannot answer.
+    #[must_use]
+    pub fn with_other_addresses<A: Into<String>>(
+        self,
+        other_addresses: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self { other_addresses: other_addresses.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// The OpenBao namespace that we work in, and log in to unless another is set for that.
     #[must_use]
     pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
@@ -213,6 +226,14 @@ impl OpenBaoConfig {
         let checkable = address.or_else(|| "https://localhost".parse().ok());
         let http = checkable
             .and_then(|address| faults.keep_below("http", HttpClient::new(&self.http, &address)));
+        let others: Vec<_> = self
+            .other_addresses
+            .iter()
+            .filter_map(|address| {
+                let address = faults.keep("other_addresses", address.parse::<ServerAddress>())?;
+                faults.keep_below("http", HttpClient::new(&self.http, &address))
+            })
+            .collect();
         let mut parse = |setting, text: Option<&str>| {
             let trimmed = text.map(|text| text.trim_matches('/')).filter(|text| !text.is_empty());
             trimmed.and_then(|text| faults.keep(setting, Namespace::new(text)))
@@ -226,7 +247,7 @@ impl OpenBaoConfig {
         self.auth.check(self.http.client_certificate.is_some(), &mut faults);
         match (http, mount) {
             (Some(http), Some(mount)) if faults.is_empty() => {
-                Ok(Checked { http, namespace, auth_namespace, mount })
+                Ok(Checked { http, others, namespace, auth_namespace, mount })
             }
             _ => Err(faults.into_error()),
         }
@@ -236,10 +257,13 @@ impl OpenBaoConfig {
 impl fmt::Debug for OpenBaoConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is no address may hold a password, as URLs do.
-        let address = self.address.parse::<ServerAddress>();
+        let shown =
+            |address: &String| address.parse::<ServerAddress>().map_err(|_| "[not an address]");
+        let others: Vec<_> = self.other_addresses.iter().map(shown).collect();
         f.debug_struct("OpenBaoConfig")
             .field("name", &self.name)
-            .field("address", &address.map_err(|_| "[not an address]"))
+            .field("address", &shown(&self.address))
+            .field("other_addresses", &others)
             .field("auth", &self.auth)
             .field("namespace", &self.namespace)
             .field("auth_namespace", &self.auth_namespace)
@@ -253,6 +277,7 @@ impl fmt::Debug for OpenBaoConfig {
 /// What the settings amount to.
 pub(crate) struct Checked {
     pub(crate) http: HttpClient,
+    pub(crate) others: Vec<HttpClient>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) auth_namespace: Option<Namespace>,
     pub(crate) mount: SecretName,

@@ -70,6 +70,7 @@ pub(crate) enum Fault {
     ReplicaBehind,
     Upgrading,
     NoActiveNode,
+    LeadershipLost,
     Sealed,
     NamespaceSealed,
     NamespaceLocked,
@@ -117,7 +118,6 @@ impl Fault {
                 Self::BadToken
             }
             (403, Asked::Work | Asked::Engine(_)) if says("permission denied") => Self::Denied,
-            (_, Asked::Engine(engine)) => Self::of_engine(engine, answer.status, says),
             (400, Asked::Login("kubernetes")) if says("invalid role name") => {
                 Self::LoginRoleUnknown
             }
@@ -158,6 +158,8 @@ impl Fault {
             }
             (400, Asked::Work) if says("batch tokens cannot be revoked") => Self::Irrevocable,
             (500, _) if says("active cluster node not found") => Self::NoActiveNode,
+            (500, _) if says("leadership lost") => Self::LeadershipLost,
+            (_, Asked::Engine(engine)) => Self::of_engine(engine, answer.status, says),
             (500, Asked::Login(_)) if says("could not load backend configuration") => {
                 Self::LoginNotConfigured
             }
@@ -419,6 +421,11 @@ impl Fault {
                 K::Unavailable,
                 "the cluster has no active node just now",
                 "try again shortly; if it lasts, check that a majority of the nodes is unsealed",
+            ),
+            Self::LeadershipLost => (
+                K::Unavailable,
+                "the node ceased to be the active one in the middle of the request",
+                "try again shortly: the request may have had its effect",
             ),
             Self::Sealed => {
                 (K::Unavailable, "the server is sealed or not initialised", "unseal the server")

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pipe_core::{Error, Health};
+use pipe_http::HttpClient;
 use serde::Deserialize;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
@@ -16,28 +17,27 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) async fn check(client: &Client) -> Health {
     tokio::time::timeout(DEADLINE, ask(client)).await.unwrap_or_else(|_| {
         Health::unhealthy(
-            format!("{} does not answer within 5 seconds", client.transport().address()),
+            format!("{} does not answer within 5 seconds", client.address()),
             "check that the server runs and is reachable, and its load",
         )
     })
 }
 
 async fn ask(client: &Client) -> Health {
-    // Asked in the root namespace and without a token: others are refused the answer.
-    match client.transport().send(Call::get("sys/health"), &Headers::default()).await {
-        // Active, standby, and a standby that answers reads itself: all of them serve.
-        Ok(answer) if matches!(answer.0.status, 200 | 429 | 473 | 501 | 503) => {
-            let Some(state) = ServerState::of(&answer.0.body) else { return foreign() };
-            if !state.initialized {
-                let hint = "run `bao operator init`";
-                return Health::unhealthy("the server is not initialised", hint);
+    let mut worst = None;
+    let mut serves = false;
+    for node in client.transport().nodes() {
+        match node_state(client, node).await {
+            None => {
+                serves = true;
+                break;
             }
-            if state.sealed {
-                return Health::unhealthy("the server is sealed", "unseal the server");
-            }
+            // The first one's state is told: it is the one that is asked first.
+            Some(state) => worst = worst.or(Some(state)),
         }
-        Ok(_) => return foreign(),
-        Err(error) => return unhealthy(&error),
+    }
+    if let (false, Some(state)) = (serves, worst) {
+        return state;
     }
     match client.send(None, Policy::Accept, || LookupTokenSelfRequest {}).await {
         Ok(answer) if answer.0.error_kind().is_none() => {
@@ -52,6 +52,25 @@ async fn ask(client: &Client) -> Health {
             fault => unhealthy(&fault.error(&answer.0)),
         },
         Err(error) => unhealthy(&error),
+    }
+}
+
+/// What keeps a node from serving.
+async fn node_state(client: &Client, node: &HttpClient) -> Option<Health> {
+    // Asked in the root namespace and without a token: others are refused the answer.
+    let call = Call::get("sys/health");
+    match client.transport().send_to(node, &call, &Headers::default()).await {
+        // Active, standby, and a standby that answers reads itself: all of them serve.
+        Ok(answer) if matches!(answer.0.status, 200 | 429 | 473 | 501 | 503) => {
+            let Some(state) = ServerState::of(&answer.0.body) else { return Some(foreign()) };
+            if !state.initialized {
+                let hint = "run `bao operator init`";
+                return Some(Health::unhealthy("the server is not initialised", hint));
+            }
+            state.sealed.then(|| Health::unhealthy("the server is sealed", "unseal the server"))
+        }
+        Ok(_) => Some(foreign()),
+        Err(error) => Some(unhealthy(&error)),
     }
 }
 

@@ -66,7 +66,7 @@ impl OpenBao {
     ) -> Result<Self> {
         let locate = |error: Error| error.at(&config.name, "new");
         let checked = config.check().map_err(locate)?;
-        let transport = Transport::new(checked.http);
+        let transport = Transport::new(checked.http, checked.others);
         let timeout = config.http.timeout;
         let home = checked.auth_namespace.as_ref();
         let login = ServerLogin::new(transport.clone(), home, &config.auth, identity);

@@ -5,21 +5,25 @@
 //! ever formatted: their `Debug` shows tokens and bodies.
 
 use std::iter;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use pipe_core::{Error, ErrorKind, Namespace, Result};
 use pipe_http::{HttpClient, HttpRequest, HttpResponse};
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
 use serde::Deserialize;
+use url::Url;
 use vaultrs::api::EndpointResult;
 use zeroize::Zeroizing;
+
+use crate::error::{Asked, Fault};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -114,37 +118,95 @@ impl Endpoint for Call {
     }
 }
 
-/// The server, as endpoints see it.
+/// The server, as endpoints see it: one node or several of one cluster.
 #[derive(Clone, Debug)]
-pub(crate) struct Transport {
-    http: HttpClient,
-    seen: Arc<Mutex<Option<SeenIndex>>>,
+pub(crate) struct Transport(Arc<Nodes>);
+
+#[derive(Debug)]
+struct Nodes {
+    all: Vec<HttpClient>,
+    /// Which one is asked first: the one that answered last.
+    preferred: AtomicUsize,
+    seen: Mutex<Option<SeenIndex>>,
 }
 
 impl Transport {
-    pub(crate) fn new(http: HttpClient) -> Self {
-        Self { http, seen: Arc::default() }
+    /// The nodes of a cluster, of which there is at least one.
+    pub(crate) fn new(first: HttpClient, others: impl IntoIterator<Item = HttpClient>) -> Self {
+        let all = iter::once(first).chain(others).collect();
+        Self(Arc::new(Nodes { all, preferred: AtomicUsize::new(0), seen: Mutex::default() }))
     }
 
-    pub(crate) fn address(&self) -> &pipe_http::ServerAddress {
-        self.http.address()
+    /// All nodes, beginning with the one that is asked first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &HttpClient> {
+        let all = &self.0.all;
+        let first = self.0.preferred.load(Ordering::Relaxed);
+        all.iter().cycle().skip(first).take(all.len())
     }
 
     /// Sends a request once. Any status is an answer.
+    ///
+    /// What a node surely did not do, because it could not be reached, is sealed, lags or found no
+    /// active node, is asked of the others, each once. Whatever fails, the next request begins with
+    /// another node.
     pub(crate) async fn send(&self, endpoint: impl Endpoint, headers: &Headers) -> Result<Answer> {
-        let request = self.request(&endpoint, headers)?;
-        let answer = request.send().await?;
+        let all = &self.0.all;
+        let mut node = self.0.preferred.load(Ordering::Relaxed);
+        let mut left = all.len();
+        loop {
+            let outcome = self.send_to(&all[node], &endpoint, headers).await;
+            left -= 1;
+            let Some(verdict) = Verdict::on(&outcome).filter(|_| all.len() > 1) else {
+                return outcome;
+            };
+            let next = self.after(node, &outcome);
+            // Unless somebody else has already left it.
+            let preferred = &self.0.preferred;
+            let _ = preferred.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed);
+            if left == 0 || verdict == Verdict::MayHaveBeenDone {
+                return outcome;
+            }
+            node = next;
+        }
+    }
+
+    /// As `send`, of one node alone.
+    pub(crate) async fn send_to(
+        &self,
+        node: &HttpClient,
+        endpoint: &impl Endpoint,
+        headers: &Headers,
+    ) -> Result<Answer> {
+        let answer = self.request(node, endpoint, headers)?.send().await?;
         self.see(&answer.headers);
         Ok(Answer(answer))
     }
 
-    fn request(&self, endpoint: &impl Endpoint, headers: &Headers) -> Result<HttpRequest<'_>> {
+    /// The node that a standby points to, when it is one of ours; else the next one.
+    fn after(&self, node: usize, outcome: &Result<Answer>) -> usize {
+        let all = &self.0.all;
+        let location = outcome.as_ref().ok().and_then(|answer| answer.0.headers.get(LOCATION));
+        let target = location.and_then(|location| location.to_str().ok()?.parse::<Url>().ok());
+        let pointed_at = target
+            .and_then(|target| all.iter().position(|other| other.address().has_origin_of(&target)));
+        match pointed_at {
+            Some(other) if other != node => other,
+            _ => (node + 1) % all.len(),
+        }
+    }
+
+    fn request<'a>(
+        &self,
+        node: &'a HttpClient,
+        endpoint: &impl Endpoint,
+        headers: &Headers,
+    ) -> Result<HttpRequest<'a>> {
         let unusable = |_| Error::new(ErrorKind::InvalidArgument, "the request cannot be built");
         // Some of vaultrs' paths begin with a slash or a tab, and `//` is answered by a redirect.
         let path = endpoint.path();
         let segments = path.trim().split('/').filter(|segment| !segment.is_empty());
         let segments = iter::once("v1").chain(segments);
-        let mut request = self.http.request(endpoint.method().into(), segments)?;
+        let mut request = node.request(endpoint.method().into(), segments)?;
         if let Some(query) = endpoint.query().map_err(unusable)?.filter(|query| !query.is_empty()) {
             request.set_query(&query);
         }
@@ -171,7 +233,7 @@ impl Transport {
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<SeenIndex>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn see(&self, headers: &HeaderMap) {
@@ -180,6 +242,34 @@ impl Transport {
         // Answers overtake each other; another cluster counts anew.
         if seen.as_ref().is_none_or(|old| old.cluster != new.cluster || old.value < new.value) {
             *seen = Some(new);
+        }
+    }
+}
+
+/// Why another node is to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    NotDone,
+    MayHaveBeenDone,
+}
+
+impl Verdict {
+    fn on(outcome: &Result<Answer>) -> Option<Self> {
+        match outcome {
+            Ok(answer) if matches!(answer.0.status, 300..400 | 429 | 500 | 503) => {
+                match Fault::of(&answer.0, Asked::Work) {
+                    Fault::Sealed
+                    | Fault::NoActiveNode
+                    | Fault::ReplicaBehind
+                    | Fault::Redirected => Some(Self::NotDone),
+                    Fault::LeadershipLost => Some(Self::MayHaveBeenDone),
+                    _ => None,
+                }
+            }
+            Ok(_) => None,
+            Err(error) if pipe_http::was_not_sent(error) => Some(Self::NotDone),
+            Err(error) if error.is_retryable() => Some(Self::MayHaveBeenDone),
+            Err(_) => None,
         }
     }
 }
@@ -265,7 +355,8 @@ mod tests {
     #[test]
     fn the_highest_index_of_the_cluster_is_kept() {
         let address = "http://127.0.0.1:1".parse().unwrap();
-        let transport = Transport::new(HttpClient::new(&HttpConfig::new(), &address).unwrap());
+        let client = HttpClient::new(&HttpConfig::new(), &address).unwrap();
+        let transport = Transport::new(client, []);
         let after = |headers: HeaderMap| {
             transport.see(&headers);
             transport.seen().as_ref().map(|seen| (seen.cluster.clone(), seen.value))

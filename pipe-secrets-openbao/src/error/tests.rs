@@ -351,6 +351,13 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::LoginAddressRefused,
         K::Unauthenticated,
     ),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* leadership lost while committing log\n\n"]}"#,
+        WORK,
+        Fault::LeadershipLost,
+        K::Unavailable,
+    ),
     (502, "<html>bad gateway</html>", WORK, Fault::Foreign, K::Unavailable),
     (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
     (504, "", WORK, Fault::Foreign, K::Timeout),

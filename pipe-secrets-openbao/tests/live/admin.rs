@@ -192,6 +192,13 @@ impl Admin {
         self.delete("", &format!("sys/quotas/rate-limit/{name}")).await;
     }
 
+    /// How many nodes of a cluster have a vote.
+    pub(crate) async fn voters(&self) -> usize {
+        let (_, reply) = self.read("", "sys/storage/raft/configuration").await;
+        let servers = reply["data"]["config"]["servers"].as_array();
+        servers.map_or(0, |all| all.iter().filter(|one| one["voter"] == true).count())
+    }
+
     /// The status of `sys/health`; `None` while the server cannot be reached.
     pub(crate) async fn health(&self) -> Option<u16> {
         let url = format!("{}/v1/sys/health", self.address);

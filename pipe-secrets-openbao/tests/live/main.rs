@@ -2,6 +2,7 @@
 //! `PIPE_TESTKIT_REQUIRE=1` that is a failure. `live/README.md` says how to get one.
 
 mod admin;
+mod cluster;
 mod compliance;
 mod lifecycle;
 mod outage;
