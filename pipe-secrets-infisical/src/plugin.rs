@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
 use pipe_core::secrets::{
-    ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome, WriterTurns,
+    ListQuery, Pollers, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome,
+    WriterTurns,
 };
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretValue,
@@ -24,7 +24,6 @@ use crate::login::InfisicalLogin;
 use crate::names::check_key;
 use crate::place::{Home, Place};
 use crate::read::{Kept, SecretFilter, switches};
-use crate::watch::{self, Watches};
 
 /// In base64 still below the 1 MiB that the server takes.
 const MAX_SECRET_BYTES: usize = 512 << 10;
@@ -43,8 +42,7 @@ pub(crate) struct Inner {
     /// What is asked of a folder when a secret is read.
     pub(crate) switches: String,
     pub(crate) kept: Option<Cache<Place, Kept>>,
-    pub(crate) watches: Watches,
-    pub(crate) poll_interval: Duration,
+    watches: Pollers<Self>,
     /// Whether the server turned out not to create what it is told to update.
     pub(crate) no_upsert: AtomicBool,
     /// The environments that are there, by project.
@@ -94,8 +92,7 @@ impl Infisical {
             },
             switches: switches(config.imports, config.expand_references),
             kept: (config.revalidated > 0).then(|| Cache::new(config.revalidated)),
-            watches: Watches::default(),
-            poll_interval: config.poll_interval,
+            watches: Pollers::new(&config.name, config.poll_interval),
             no_upsert: AtomicBool::new(false),
             environments: Mutex::default(),
             turns: WriterTurns::new(timeout),
@@ -310,7 +307,7 @@ impl SecretsPlugin for Infisical {
     async fn watch_secret(&self, secret: &SecretRef) -> Result<SecretStream> {
         let watched = async {
             current_only(secret)?;
-            watch::watch(&self.0, secret).await
+            self.0.watches.follow(&self.0, self.0.home.place(secret)?).await
         };
         watched.await.map_err(|error| self.locate(error.with("secret", secret), "watch_secret"))
     }

@@ -2,6 +2,7 @@
 
 use std::env::VarError;
 use std::fmt;
+use std::time::Duration;
 
 use pipe_core::{ConfigFaults, Namespace, Result, SecretName, SecretSource};
 use pipe_http::{CaBundle, HttpClient, HttpConfig, ServerAddress};
@@ -60,6 +61,10 @@ pub struct OpenBaoConfig {
     /// How many names to ask for at once when listing; 500.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
+    /// How often a watched secret is looked at; 30 seconds.
+    #[serde(default = "default_poll_interval", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub poll_interval: Duration,
     /// Timeouts, certificate authorities, proxy.
     #[serde(default)]
     pub http: HttpConfig,
@@ -77,6 +82,10 @@ fn default_page_size() -> u32 {
     500
 }
 
+fn default_poll_interval() -> Duration {
+    Duration::from_secs(30)
+}
+
 impl OpenBaoConfig {
     /// The KV v2 engine at `secret`, in the root namespace of this server.
     pub fn new(address: impl Into<String>, auth: impl Into<Auth>) -> Self {
@@ -89,6 +98,7 @@ impl OpenBaoConfig {
             auth_namespace: None,
             mount: default_mount(),
             page_size: default_page_size(),
+            poll_interval: default_poll_interval(),
             http: HttpConfig::new(),
         }
     }
@@ -205,6 +215,12 @@ impl OpenBaoConfig {
         Self { page_size, ..self }
     }
 
+    /// How often a watched secret is looked at.
+    #[must_use]
+    pub fn with_poll_interval(self, poll_interval: Duration) -> Self {
+        Self { poll_interval, ..self }
+    }
+
     /// Timeouts, certificate authorities, proxy.
     #[must_use]
     pub fn with_http(self, http: HttpConfig) -> Self {
@@ -220,6 +236,9 @@ impl OpenBaoConfig {
         }
         if self.page_size == 0 {
             faults.add("page_size", "must be at least 1");
+        }
+        if self.poll_interval.is_zero() {
+            faults.add("poll_interval", "must be more than zero");
         }
         let address = faults.keep("address", self.address.parse::<ServerAddress>());
         // The faults of `http` do not depend on a sound address.
@@ -269,6 +288,7 @@ impl fmt::Debug for OpenBaoConfig {
             .field("auth_namespace", &self.auth_namespace)
             .field("mount", &self.mount)
             .field("page_size", &self.page_size)
+            .field("poll_interval", &self.poll_interval)
             .field("http", &self.http)
             .finish()
     }

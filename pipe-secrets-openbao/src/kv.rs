@@ -2,6 +2,7 @@
 //! soft delete.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,8 @@ pub(crate) struct Kv {
     pub(crate) page_size: u32,
     /// The namespaces whose mount is known to be a KV v2 engine.
     checked: Mutex<HashSet<Option<Namespace>>>,
+    /// Whether the policy turned out not to show metadata.
+    pub(crate) metadata_is_hidden: AtomicBool,
 }
 
 /// What a read found.
@@ -53,7 +56,12 @@ struct Version<'a> {
 
 impl Kv {
     pub(crate) fn new(mount: SecretName, page_size: u32) -> Self {
-        Self { mount, page_size, checked: Mutex::default() }
+        Self {
+            mount,
+            page_size,
+            checked: Mutex::default(),
+            metadata_is_hidden: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn path(&self, kind: &str, name: &str) -> String {

@@ -14,6 +14,7 @@ mod raw;
 mod transit;
 mod transport;
 mod value;
+mod watch;
 mod wrapping;
 
 pub use self::auth::{

@@ -1,9 +1,10 @@
 //! Listing a KV v2 engine: all folders, page by page, without what was deleted.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use pipe_core::secrets::ListQuery;
+use pipe_core::secrets::{ListQuery, SecretVersion};
 use pipe_core::{Error, ErrorKind, Namespace, Result, SecretName, SecretRef};
 use serde::Deserialize;
 use vaultrs::api::kv2::requests::ReadSecretMetadataRequest;
@@ -112,6 +113,43 @@ impl Kv {
                     let place = Place { namespace, kind, name: folder };
                     return Err(self.fault(client, &answer, &place, "list"));
                 }
+            }
+        }
+    }
+
+    /// Whether this version is the one that is read now; what the policy hides is not known to be.
+    pub(crate) async fn is_current(
+        &self,
+        client: &Client,
+        secret: &SecretRef,
+        version: Option<SecretVersion>,
+    ) -> Result<bool> {
+        if self.metadata_is_hidden.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let request = || ReadSecretMetadataRequest {
+            mount: self.mount.to_string(),
+            path: secret.name.to_string(),
+        };
+        let answer = client.send(secret.namespace.as_ref(), Policy::Accept, request).await?;
+        if answer.0.error_kind().is_none() {
+            let metadata = answer.data::<Metadata>()?;
+            let current = SecretVersion::new(metadata.current_version);
+            return Ok(version == Some(current) && metadata.is_readable());
+        }
+        match Fault::of(&answer.0, Asked::Work) {
+            Fault::Absent => Ok(false),
+            Fault::Denied => {
+                self.metadata_is_hidden.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
+            _ => {
+                let place = Place {
+                    namespace: secret.namespace.as_ref(),
+                    kind: "metadata",
+                    name: secret.name.as_str(),
+                };
+                Err(self.fault(client, &answer, &place, "read"))
             }
         }
     }

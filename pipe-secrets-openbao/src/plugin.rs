@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
-use pipe_core::secrets::{ListQuery, Secret, SecretsCapabilities, WriteOutcome, WriterTurns};
+use pipe_core::secrets::{
+    ListQuery, Pollers, Secret, SecretStream, SecretsCapabilities, WriteOutcome, WriterTurns,
+};
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
 };
@@ -29,10 +31,11 @@ const MAX_KEY_BYTES: usize = 512;
 #[derive(Clone)]
 pub struct OpenBao(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     name: String,
-    client: Client,
-    kv: Kv,
+    pub(crate) client: Client,
+    pub(crate) kv: Kv,
+    pollers: Pollers<Self>,
     /// Writers of one secret in this process take turns: the check-and-set of each would else fail
     /// all others. Writers elsewhere are met by trying again.
     turns: WriterTurns,
@@ -76,6 +79,7 @@ impl OpenBao {
             kv: Kv::new(checked.mount, config.page_size),
             client,
             turns: WriterTurns::new(timeout),
+            pollers: Pollers::new(&config.name, config.poll_interval),
             name: config.name,
         })))
     }
@@ -110,13 +114,18 @@ impl OpenBao {
         self.capabilities().check(data)?;
         check_keys(data)?;
         let _turn = self.0.turns.take(secret).await?;
-        self.0.kv.create(&self.0.client, secret, data).await
+        let outcome = self.0.kv.create(&self.0.client, secret, data).await;
+        // Whatever the answer, something may have been written.
+        self.0.pollers.wake(secret);
+        outcome
     }
 
     async fn delete(&self, secret: &SecretRef) -> Result<bool> {
         current_only(secret)?;
         let _turn = self.0.turns.take(secret).await?;
-        self.0.kv.delete(&self.0.client, secret).await
+        let deleted = self.0.kv.delete(&self.0.client, secret).await;
+        self.0.pollers.wake(secret);
+        deleted
     }
 }
 
@@ -161,6 +170,7 @@ impl Plugin for OpenBao {
     }
 
     async fn close(&self) -> Result<()> {
+        self.0.pollers.close();
         self.0.client.session.close().await.map_err(|error| self.locate(error, "close"))
     }
 }
@@ -173,6 +183,7 @@ impl SecretsPlugin for OpenBao {
             .with_delete()
             .with_list()
             .with_versions()
+            .with_watch()
             .with_namespaces()
             .with_hierarchy()
             .with_binary()
@@ -197,5 +208,16 @@ impl SecretsPlugin for OpenBao {
     async fn list_secrets(&self, query: &ListQuery) -> Result<Vec<SecretRef>> {
         let found = self.0.kv.list(&self.0.client, query).await;
         found.map_err(|error| self.locate(error, "list_secrets"))
+    }
+
+    async fn watch_secret(&self, secret: &SecretRef) -> Result<SecretStream> {
+        let watched = async {
+            if secret.version.is_some() {
+                return Err(Error::new(ErrorKind::Unsupported, "an old version does not change")
+                    .hint("leave the version out of the reference"));
+            }
+            self.0.pollers.follow(&self.0, secret.clone()).await
+        };
+        watched.await.map_err(|error| self.locate(error.with("secret", secret), "watch_secret"))
     }
 }

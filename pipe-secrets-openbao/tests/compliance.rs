@@ -16,7 +16,9 @@ async fn with_policies(policies: &[&str]) -> (OpenBao, fake::OpenBao) {
     }
     server.put_policy("bot", &[("secret/*", &ALL), ("+/secret/*", &ALL)]);
     let token = SecretSource::Value(server.create_token(policies, None, false).into());
-    let config = OpenBaoConfig::new(server.address(), Auth::token(token)).with_page_size(7);
+    let config = OpenBaoConfig::new(server.address(), Auth::token(token))
+        .with_page_size(7)
+        .with_poll_interval(std::time::Duration::from_millis(20));
     (OpenBao::new(config).expect("the settings are sound"), server)
 }
 

@@ -12,4 +12,5 @@ mod setup;
 mod standby;
 mod tls;
 mod transit;
+mod watch;
 mod wrapping;

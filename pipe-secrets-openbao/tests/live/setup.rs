@@ -24,9 +24,10 @@ path "secret/*"   { capabilities = ["create", "read", "update", "delete", "list"
 path "+/secret/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 "#;
 
-/// Small pages, so that every list needs several.
+/// Small pages, so that every list needs several, and no long waits for what is watched.
 pub(crate) fn config(address: &str, namespace: &str, auth: impl Into<Auth>) -> OpenBaoConfig {
-    OpenBaoConfig::new(address, auth).with_namespace(namespace).with_page_size(7)
+    let config = OpenBaoConfig::new(address, auth).with_namespace(namespace).with_page_size(7);
+    config.with_poll_interval(Duration::from_millis(100))
 }
 
 pub(crate) fn plugin(config: OpenBaoConfig) -> OpenBao {
