@@ -9,6 +9,7 @@ use pipe_http::{CaBundle, HttpClient, HttpConfig, ServerAddress};
 use serde::Deserialize;
 
 use crate::auth::{Auth, KubernetesAuth};
+use crate::kv::Form;
 
 /// Where OpenBao is, how we log in, and where in it the secrets are.
 ///
@@ -58,6 +59,13 @@ pub struct OpenBaoConfig {
     /// Where the KV v2 engine is mounted; `secret`.
     #[serde(default = "default_mount")]
     pub mount: String,
+    /// The version of the KV engine, 1 or 2; found out when absent.
+    #[serde(default)]
+    pub kv_version: Option<u8>,
+    /// Who we are: noted on what we store (as `managed-by` in its custom metadata), so that what
+    /// is noted as somebody else's is not changed. Nothing is noted when absent.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// How many names to ask for at once when listing; 500.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
@@ -97,6 +105,8 @@ impl OpenBaoConfig {
             namespace: None,
             auth_namespace: None,
             mount: default_mount(),
+            kv_version: None,
+            owner: None,
             page_size: default_page_size(),
             poll_interval: default_poll_interval(),
             http: HttpConfig::new(),
@@ -209,6 +219,19 @@ impl OpenBaoConfig {
         Self { mount: mount.into(), ..self }
     }
 
+    /// The version of the KV engine, 1 or 2, where it is not to be found out. An engine of version
+    /// 1 keeps no old versions and knows no check-and-set: of two writers, the later one wins.
+    #[must_use]
+    pub fn with_kv_version(self, kv_version: u8) -> Self {
+        Self { kv_version: Some(kv_version), ..self }
+    }
+
+    /// Who we are: what is noted as somebody else's is not changed.
+    #[must_use]
+    pub fn with_owner(self, owner: impl Into<String>) -> Self {
+        Self { owner: Some(owner.into()), ..self }
+    }
+
     /// How many names to ask for at once when listing.
     #[must_use]
     pub fn with_page_size(self, page_size: u32) -> Self {
@@ -236,6 +259,15 @@ impl OpenBaoConfig {
         }
         if self.page_size == 0 {
             faults.add("page_size", "must be at least 1");
+        }
+        if self.kv_version.is_some_and(|version| !matches!(version, 1 | 2)) {
+            faults.add("kv_version", "must be 1 or 2");
+        }
+        if self.owner.as_ref().is_some_and(|owner| !(1..=512).contains(&owner.len())) {
+            faults.add("owner", "must have 1 to 512 bytes");
+        }
+        if self.owner.is_some() && self.kv_version == Some(1) {
+            faults.add("owner", "cannot be noted by KV version 1, which keeps no metadata");
         }
         if self.poll_interval.is_zero() {
             faults.add("poll_interval", "must be more than zero");
@@ -266,7 +298,11 @@ impl OpenBaoConfig {
         self.auth.check(self.http.client_certificate.is_some(), &mut faults);
         match (http, mount) {
             (Some(http), Some(mount)) if faults.is_empty() => {
-                Ok(Checked { http, others, namespace, auth_namespace, mount })
+                let kv_version = self.kv_version.map(|version| match version {
+                    1 => Form::V1,
+                    _ => Form::V2,
+                });
+                Ok(Checked { http, others, namespace, auth_namespace, mount, kv_version })
             }
             _ => Err(faults.into_error()),
         }
@@ -287,6 +323,8 @@ impl fmt::Debug for OpenBaoConfig {
             .field("namespace", &self.namespace)
             .field("auth_namespace", &self.auth_namespace)
             .field("mount", &self.mount)
+            .field("kv_version", &self.kv_version)
+            .field("owner", &self.owner)
             .field("page_size", &self.page_size)
             .field("poll_interval", &self.poll_interval)
             .field("http", &self.http)
@@ -301,6 +339,7 @@ pub(crate) struct Checked {
     pub(crate) namespace: Option<Namespace>,
     pub(crate) auth_namespace: Option<Namespace>,
     pub(crate) mount: SecretName,
+    pub(crate) kv_version: Option<Form>,
 }
 
 #[cfg(test)]

@@ -221,8 +221,8 @@ impl Fault {
             ),
             Self::NotKv2 => (
                 K::ConfigInvalid,
-                "the path does not fit a KV v2 engine",
-                "set `mount` to the mount of a KV v2 engine; raw paths of KV v2 have `data/` after the mount",
+                "the path does not fit the version of the KV engine",
+                "leave `kv_version` out, or set it to the version of the mount; raw paths of KV v2 have `data/` after the mount",
             ),
             Self::PathUnsupported => (
                 K::Unsupported,

@@ -1,9 +1,15 @@
-//! The KV v2 engine: reading with version and metadata in one call, writing with check-and-set,
-//! soft delete.
+//! The KV engines. Version 2: reading with version and metadata in one call, writing with
+//! check-and-set, soft delete. Version 1 has none of it, and is found out by itself.
 
-use std::collections::{BTreeMap, HashSet};
+mod find;
+mod listing;
+mod metadata;
+mod modify;
+mod mount;
+mod v1;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pipe_core::secrets::{Change, Secret, SecretVersion, WriteOutcome};
@@ -12,6 +18,10 @@ use serde::{Deserialize, Serialize};
 use vaultrs::api::kv2::requests::{DeleteLatestSecretVersionRequest, ReadSecretRequest};
 use zeroize::Zeroizing;
 
+pub use self::find::{FindQuery, FoundSecret};
+pub use self::metadata::{SecretMetadata, SecretState, VersionInfo, VersionState};
+pub use self::modify::KeyChanges;
+use self::mount::Mounts;
 use crate::client::{Client, Policy};
 use crate::error::{Asked, Fault};
 use crate::transport::{Answer, Call};
@@ -19,27 +29,47 @@ use crate::value::{Incoming, Outgoing};
 
 /// How often a write is tried again when others write the same secret.
 const WRITE_ATTEMPTS: u32 = 10;
-const NAMESPACES_REMEMBERED: usize = 1024;
+/// The custom metadata that says whose a secret is, as the External Secrets Operator has it.
+const OWNER: &str = "managed-by";
 
-/// A KV v2 engine.
+/// Which KV engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    V1,
+    V2,
+}
+
+impl Form {
+    const fn number(self) -> u8 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+}
+
+/// A KV engine.
 #[derive(Debug)]
 pub(crate) struct Kv {
     pub(crate) mount: SecretName,
     pub(crate) page_size: u32,
-    /// The namespaces whose mount is known to be a KV v2 engine.
-    checked: Mutex<HashSet<Option<Namespace>>>,
+    /// The one that is configured; else it is found out.
+    version: Option<Form>,
+    owner: Option<String>,
+    mounts: Mounts,
     /// Whether the policy turned out not to show metadata.
-    pub(crate) metadata_is_hidden: AtomicBool,
+    metadata_is_hidden: AtomicBool,
 }
 
 /// What a read found.
 enum Found {
-    Secret(Secret),
-    /// Nothing, or nothing any more: then with the version of the delete.
-    Nothing {
-        last: u64,
-    },
+    Secret(Secret, Owner),
+    /// Nothing, or nothing any more.
+    Nothing(SecretState),
 }
+
+/// Whose a secret is, as its custom metadata say.
+type Owner = Option<String>;
 
 #[derive(Deserialize)]
 struct Stored<'a> {
@@ -51,17 +81,29 @@ struct Stored<'a> {
 #[derive(Deserialize)]
 struct Version<'a> {
     created_time: &'a str,
+    #[serde(default)]
+    deletion_time: &'a str,
+    #[serde(default)]
+    destroyed: bool,
     version: u64,
+    #[serde(default)]
+    custom_metadata: Option<BTreeMap<String, String>>,
 }
 
 impl Kv {
-    pub(crate) fn new(mount: SecretName, page_size: u32) -> Self {
-        Self {
-            mount,
-            page_size,
-            checked: Mutex::default(),
-            metadata_is_hidden: AtomicBool::new(false),
-        }
+    pub(crate) fn new(
+        mount: SecretName,
+        page_size: u32,
+        version: Option<Form>,
+        owner: Option<String>,
+    ) -> Self {
+        let metadata_is_hidden = AtomicBool::new(false);
+        Self { mount, page_size, version, owner, mounts: Mounts::default(), metadata_is_hidden }
+    }
+
+    /// Whether old versions can be read, as far as the settings tell.
+    pub(crate) fn has_versions(&self) -> bool {
+        self.version != Some(Form::V1)
     }
 
     pub(crate) fn path(&self, kind: &str, name: &str) -> String {
@@ -70,8 +112,8 @@ impl Kv {
 
     pub(crate) async fn get(&self, client: &Client, secret: &SecretRef) -> Result<Option<Secret>> {
         match self.read(client, secret).await? {
-            Found::Secret(secret) => Ok(Some(secret)),
-            Found::Nothing { .. } => Ok(None),
+            Found::Secret(secret, _) => Ok(Some(secret)),
+            Found::Nothing(_) => Ok(None),
         }
     }
 
@@ -80,7 +122,10 @@ impl Kv {
         let never =
             |version: SecretVersion| i64::try_from(version.number()).map_or(true, |v| v == 0);
         if secret.version.is_some_and(never) {
-            return Ok(Found::Nothing { last: 0 });
+            return Ok(Found::Nothing(SecretState::Absent));
+        }
+        if self.form(secret.namespace.as_ref()) == Form::V1 {
+            return self.read_v1(client, secret).await;
         }
         let request = || ReadSecretRequest {
             mount: self.mount.as_str().to_owned(),
@@ -89,23 +134,40 @@ impl Kv {
         };
         let answer = client.send(secret.namespace.as_ref(), Policy::Reconsider, request).await?;
         if answer.0.error_kind().is_none() {
-            let stored = answer.data::<Stored<'_>>()?;
+            let stored = match answer.data::<Stored<'_>>() {
+                Ok(stored) => stored,
+                // An engine of version 1 has its own idea of what `data/` is.
+                Err(odd) => {
+                    return match self.detect(client, secret.namespace.as_ref()).await? {
+                        Form::V1 => self.read_v1(client, secret).await,
+                        Form::V2 => Err(odd),
+                    };
+                }
+            };
+            let owner = stored.metadata.custom_metadata.and_then(|mut all| all.remove(OWNER));
             let found = Secret::new(stored.data.map(|data| data.0).unwrap_or_default());
             let found = found.with_version(SecretVersion::new(stored.metadata.version));
-            return Ok(Found::Secret(match time(stored.metadata.created_time) {
+            let found = match time(stored.metadata.created_time) {
                 Some(at) => found.with_written_at(at),
                 None => found,
-            }));
+            };
+            return Ok(Found::Secret(found, owner));
         }
         match Fault::of(&answer.0, Asked::Work) {
             // A deleted or destroyed version is told apart by its metadata.
             Fault::Absent => {
                 if let Ok(deleted) = answer.data::<Stored<'_>>() {
-                    return Ok(Found::Nothing { last: deleted.metadata.version });
+                    return Ok(Found::Nothing(deleted.metadata.gone()));
                 }
-                self.check_mount(client, secret.namespace.as_ref()).await?;
-                Ok(Found::Nothing { last: 0 })
+                match self.detect(client, secret.namespace.as_ref()).await? {
+                    Form::V1 => self.read_v1(client, secret).await,
+                    Form::V2 => Ok(Found::Nothing(SecretState::Absent)),
+                }
             }
+            Fault::NotKv2 => match self.detect(client, secret.namespace.as_ref()).await? {
+                Form::V1 => self.read_v1(client, secret).await,
+                Form::V2 => Err(self.fault(client, &answer, &Place::data(secret), "read")),
+            },
             _ => Err(self.fault(client, &answer, &Place::data(secret), "read")),
         }
     }
@@ -120,27 +182,33 @@ impl Kv {
     ) -> Result<WriteOutcome> {
         let mut attempt = 0;
         loop {
-            let (change, based_on) = match self.read(client, secret).await? {
-                Found::Secret(stored) => {
+            let (change, based_on, owner) = match self.read(client, secret).await? {
+                Found::Secret(stored, owner) => {
+                    self.check_owner(secret, owner.as_deref())?;
                     let version = stored.version.unwrap_or(SecretVersion::new(0));
                     if stored.data == *data {
-                        return Ok(WriteOutcome::new(Change::Unchanged).with_version(version));
+                        self.mark(client, secret, owner.as_deref()).await?;
+                        return Ok(outcome(Change::Unchanged, stored.version));
                     }
-                    (Change::Updated, version.number())
+                    (Change::Updated, version.number(), owner)
                 }
-                Found::Nothing { last } => (Change::Created, last),
+                Found::Nothing(state) => (Change::Created, state.last(), None),
             };
+            if self.form(secret.namespace.as_ref()) == Form::V1 {
+                self.write_v1(client, secret, data).await?;
+                return Ok(outcome(change, None));
+            }
             let answer = self.write(client, secret, data, based_on).await?;
             if answer.0.error_kind().is_none() {
                 let version = answer.data::<Version<'_>>()?;
                 let version = SecretVersion::new(version.version);
-                return Ok(WriteOutcome::new(change).with_version(version));
+                self.mark(client, secret, owner.as_deref()).await?;
+                return Ok(outcome(change, Some(version)));
             }
             match Fault::of(&answer.0, Asked::Work) {
-                Fault::CasMismatch if attempt < WRITE_ATTEMPTS => {
-                    attempt += 1;
-                    let longest = 5_u64 << attempt.min(5);
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+                Fault::CasMismatch => {
+                    let refused = || self.fault(client, &answer, &Place::data(secret), "update");
+                    wait_for_turn(&mut attempt, refused).await?;
                 }
                 _ => {
                     let place = Place::data(secret);
@@ -178,8 +246,12 @@ impl Kv {
 
     /// Soft delete of the current version; older ones stay readable by their number.
     pub(crate) async fn delete(&self, client: &Client, secret: &SecretRef) -> Result<bool> {
-        if let Found::Nothing { .. } = self.read(client, secret).await? {
-            return Ok(false);
+        match self.read(client, secret).await? {
+            Found::Nothing(_) => return Ok(false),
+            Found::Secret(_, owner) => self.check_owner(secret, owner.as_deref())?,
+        }
+        if self.form(secret.namespace.as_ref()) == Form::V1 {
+            return self.delete_v1(client, secret).await;
         }
         let request = || DeleteLatestSecretVersionRequest {
             mount: self.mount.to_string(),
@@ -192,54 +264,6 @@ impl Kv {
         }
     }
 
-    /// Makes sure, once per namespace, that "nothing is there" comes from a KV v2 engine: KV v1
-    /// and the cubbyhole say it too, and would store a write in another form.
-    pub(crate) async fn check_mount(
-        &self,
-        client: &Client,
-        namespace: Option<&Namespace>,
-    ) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Mount {
-            r#type: String,
-            path: String,
-            options: Option<BTreeMap<String, String>>,
-        }
-        let namespace = namespace.cloned();
-        if self.checked().contains(&namespace) {
-            return Ok(());
-        }
-        let call = Call::get(format!("sys/internal/ui/mounts/{}", self.mount));
-        let answer = client.send(namespace.as_ref(), Policy::Accept, || call.clone()).await?;
-        if answer.0.error_kind().is_none() {
-            let mount = answer.data::<Mount>()?;
-            let version = mount.options.as_ref().and_then(|options| options.get("version"));
-            let is_kv2 = mount.r#type == "kv" && version.is_some_and(|version| version == "2");
-            if !is_kv2 || mount.path.trim_end_matches('/') != self.mount.as_str() {
-                let error = Error::new(ErrorKind::ConfigInvalid, "the mount is no KV v2 engine");
-                return Err(error
-                    .with("mount", &self.mount)
-                    .hint("set `mount` to the mount of a KV v2 engine"));
-            }
-        } else {
-            let error = Fault::of(&answer.0, Asked::Work).error(&answer.0);
-            if error.is_retryable() {
-                return Err(error);
-            }
-            // Whoever may do nothing at the mount is not told what it is.
-        }
-        let mut checked = self.checked();
-        if checked.len() >= NAMESPACES_REMEMBERED {
-            checked.clear();
-        }
-        checked.insert(namespace);
-        Ok(())
-    }
-
-    fn checked(&self) -> MutexGuard<'_, HashSet<Option<Namespace>>> {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The error, with the path and, for a denial, the policy that would have allowed it.
     pub(crate) fn fault(
         &self,
@@ -249,7 +273,11 @@ impl Kv {
         capability: &str,
     ) -> Error {
         let fault = Fault::of(&answer.0, Asked::Work);
-        let mut path = self.path(place.kind, place.name);
+        let mut path = match place.kind {
+            // Of version 1.
+            "" => format!("{}/{}", self.mount, place.name),
+            kind => self.path(kind, place.name),
+        };
         // A policy of the token's namespace names the namespaces below it.
         if let Some(namespace) = place.namespace {
             path = format!("{namespace}/{path}");
@@ -266,6 +294,25 @@ impl Kv {
     }
 }
 
+/// Waits a little after somebody else wrote meanwhile; gives up when that happens too often.
+async fn wait_for_turn(attempt: &mut u32, refused: impl FnOnce() -> Error) -> Result<()> {
+    if *attempt >= WRITE_ATTEMPTS {
+        return Err(refused());
+    }
+    *attempt += 1;
+    let longest = 5_u64 << (*attempt).min(5);
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+    Ok(())
+}
+
+fn outcome(change: Change, version: Option<SecretVersion>) -> WriteOutcome {
+    let outcome = WriteOutcome::new(change);
+    match version {
+        Some(version) => outcome.with_version(version),
+        None => outcome,
+    }
+}
+
 /// Where in the engine a request went.
 pub(crate) struct Place<'a> {
     pub(crate) namespace: Option<&'a Namespace>,
@@ -274,6 +321,10 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    fn metadata(secret: &'a SecretRef) -> Self {
+        Self { kind: "metadata", ..Self::data(secret) }
+    }
+
     fn data(secret: &'a SecretRef) -> Self {
         Self { namespace: secret.namespace.as_ref(), kind: "data", name: secret.name.as_str() }
     }

@@ -7,13 +7,13 @@ mod engine;
 mod error;
 mod health;
 mod kv;
-mod listing;
 mod login;
 mod plugin;
 mod raw;
 mod transit;
 mod transport;
 mod value;
+mod versions;
 mod watch;
 mod wrapping;
 
@@ -21,6 +21,9 @@ pub use self::auth::{
     AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, TokenAuth, UserpassAuth,
 };
 pub use self::config::OpenBaoConfig;
+pub use self::kv::{
+    FindQuery, FoundSecret, KeyChanges, SecretMetadata, SecretState, VersionInfo, VersionState,
+};
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};
 #[cfg(feature = "oidc")]

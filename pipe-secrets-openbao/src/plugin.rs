@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
 use pipe_core::secrets::{
-    ListQuery, Pollers, Secret, SecretStream, SecretsCapabilities, WriteOutcome, WriterTurns,
+    ListQuery, Pollers, Secret, SecretStream, SecretsCapabilities, WriteOutcome, WriterTurn,
+    WriterTurns,
 };
 use pipe_core::{
     Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
@@ -76,7 +77,7 @@ impl OpenBao {
         let login = login.map_err(locate)?;
         let client = Client::new(transport, checked.namespace, login, &config.auth, timeout);
         Ok(Self(Arc::new(Inner {
-            kv: Kv::new(checked.mount, config.page_size),
+            kv: Kv::new(checked.mount, config.page_size, checked.kv_version, config.owner),
             client,
             turns: WriterTurns::new(timeout),
             pollers: Pollers::new(&config.name, config.poll_interval),
@@ -105,7 +106,21 @@ impl OpenBao {
         &self.0.name
     }
 
-    fn locate(&self, error: Error, operation: &'static str) -> Error {
+    pub(crate) fn kv(&self) -> &Kv {
+        &self.0.kv
+    }
+
+    /// Writers of one secret in this process take turns.
+    pub(crate) async fn turn(&self, secret: &SecretRef) -> Result<WriterTurn<'_>> {
+        self.0.turns.take(secret).await
+    }
+
+    /// Whoever follows the secret looks at it at once: we may have changed it.
+    pub(crate) fn wake(&self, secret: &SecretRef) {
+        self.0.pollers.wake(secret);
+    }
+
+    pub(crate) fn locate(&self, error: Error, operation: &'static str) -> Error {
         error.at(&self.0.name, operation)
     }
 
@@ -113,23 +128,23 @@ impl OpenBao {
         current_only(secret)?;
         self.capabilities().check(data)?;
         check_keys(data)?;
-        let _turn = self.0.turns.take(secret).await?;
+        let _turn = self.turn(secret).await?;
         let outcome = self.0.kv.create(&self.0.client, secret, data).await;
         // Whatever the answer, something may have been written.
-        self.0.pollers.wake(secret);
+        self.wake(secret);
         outcome
     }
 
     async fn delete(&self, secret: &SecretRef) -> Result<bool> {
         current_only(secret)?;
-        let _turn = self.0.turns.take(secret).await?;
+        let _turn = self.turn(secret).await?;
         let deleted = self.0.kv.delete(&self.0.client, secret).await;
-        self.0.pollers.wake(secret);
+        self.wake(secret);
         deleted
     }
 }
 
-fn current_only(secret: &SecretRef) -> Result<()> {
+pub(crate) fn current_only(secret: &SecretRef) -> Result<()> {
     match secret.version {
         None => Ok(()),
         Some(_) => Err(Error::new(ErrorKind::InvalidArgument, "an old version cannot be changed")
@@ -139,7 +154,7 @@ fn current_only(secret: &SecretRef) -> Result<()> {
 }
 
 /// Keys take room in the entry too; with this bound, all of them fit beside the values.
-fn check_keys(data: &SecretData) -> Result<()> {
+pub(crate) fn check_keys(data: &SecretData) -> Result<()> {
     match data.keys().find(|key| stored_size(key) > MAX_KEY_BYTES) {
         None => Ok(()),
         Some(key) => Err(Error::new(ErrorKind::InvalidArgument, "the key is too long")
@@ -178,11 +193,14 @@ impl Plugin for OpenBao {
 #[async_trait]
 impl SecretsPlugin for OpenBao {
     fn capabilities(&self) -> SecretsCapabilities {
-        SecretsCapabilities::READ_ONLY
+        let capabilities = match self.0.kv.has_versions() {
+            true => SecretsCapabilities::READ_ONLY.with_versions(),
+            false => SecretsCapabilities::READ_ONLY,
+        };
+        capabilities
             .with_write()
             .with_delete()
             .with_list()
-            .with_versions()
             .with_watch()
             .with_namespaces()
             .with_hierarchy()

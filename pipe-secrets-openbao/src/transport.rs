@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use pipe_core::{Error, ErrorKind, Namespace, Result};
 use pipe_http::{HttpClient, HttpRequest, HttpResponse};
 use rustify::endpoint::Endpoint;
@@ -84,6 +84,19 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self { method: RequestMethod::GET, path: path.into(), query: None, body: None }
+    }
+
+    pub(crate) fn get_with(path: impl Into<String>, query: String) -> Self {
+        Self { query: Some(query), ..Self::get(path) }
+    }
+
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self { method: RequestMethod::DELETE, ..Self::get(path) }
+    }
+
+    /// A JSON merge patch (RFC 7396).
+    pub(crate) fn patch(path: impl Into<String>, body: Zeroizing<Vec<u8>>) -> Self {
+        Self { method: RequestMethod::PATCH, ..Self::post(path, body) }
     }
 
     pub(crate) fn list(path: impl Into<String>, query: String) -> Self {
@@ -213,7 +226,12 @@ impl Transport {
         if let Some(body) = endpoint.body().map_err(unusable)? {
             request.set_body(Zeroizing::new(body));
         }
+        let is_patch = matches!(endpoint.method(), RequestMethod::PATCH);
         let outgoing = request.headers_mut();
+        if is_patch {
+            // Another type is refused.
+            outgoing.insert(CONTENT_TYPE, HeaderValue::from_static("application/merge-patch+json"));
+        }
         outgoing.insert(REQUEST, HeaderValue::from_static("true"));
         if let Some(seen) = &*self.seen() {
             outgoing.insert(INDEX, seen.header.clone());

@@ -179,9 +179,11 @@ impl<S: PolledStore> Poller<S> {
             // Never for all at the same time, and less often while it fails.
             let pause = self.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
             let pause = pause.saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE.max(pause));
-            tokio::select! {
-                () = tokio::time::sleep(pause.max(least)) => {}
-                () = self.wake.notified(), if least.is_zero() => {}
+            if least.is_zero() {
+                // Woken, or it is time.
+                let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            } else {
+                tokio::time::sleep(pause.max(least)).await;
             }
             let read = self.reads.fetch_add(1, Ordering::Relaxed);
             let known = self.states.borrow().event.clone();

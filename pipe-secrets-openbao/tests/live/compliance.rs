@@ -1,5 +1,7 @@
 //! The suite that every plugin has to pass, over every way to log in.
 
+use pipe_secrets_openbao::OpenBao;
+
 use crate::setup::{by_approle, by_jwt, by_kubernetes, by_token, by_userpass, denied, unavailable};
 
 mod token {
@@ -25,6 +27,14 @@ mod jwt {
 mod userpass {
     use super::*;
     pipe_testkit::secrets_compliance!(by_userpass);
+}
+
+mod kv1 {
+    use super::*;
+    async fn kv1() -> Option<(OpenBao, ())> {
+        crate::setup::kv1(Some(1)).await
+    }
+    pipe_testkit::secrets_compliance!(kv1);
 }
 
 mod wrapped {

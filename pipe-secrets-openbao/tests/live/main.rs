@@ -4,6 +4,7 @@
 mod admin;
 mod cluster;
 mod compliance;
+mod kv;
 mod lifecycle;
 mod outage;
 mod refusals;

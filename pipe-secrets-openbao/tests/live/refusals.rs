@@ -79,22 +79,27 @@ async fn namespaces_and_mounts() {
     let error = plugin.get_secret(&below).await.unwrap_err();
     expect(&error, ErrorKind::NotFound, "namespace");
 
-    // A KV v1 engine and the cubbyhole answer, and are none of ours.
+    // The cubbyhole answers too, and is none of ours; neither is the other version of KV when one
+    // is configured.
     admin.kv(&namespace, "old", "1").await;
-    admin.write(&namespace, "old/data/apps/db", json!({ "value": "x" })).await;
-    let error = refused(config(server.address(), &namespace, root()).with_mount("old")).await;
-    expect(&error, ErrorKind::Unexpected, "KV v2");
-    for mount in ["old", "cubbyhole"] {
-        let config = config(server.address(), &namespace, root()).with_mount(mount);
+    for (mount, version, hint) in [
+        ("cubbyhole", None, "mount of a KV engine"),
+        ("old", Some(2), "kv_version"),
+        ("secret", Some(1), "kv_version"),
+    ] {
+        let mut config = config(server.address(), &namespace, root()).with_mount(mount);
+        config.kv_version = version;
         let plugin = crate::setup::plugin(config);
         let absent = SecretRef::new("absent").expect("legal");
         let error = plugin.get_secret(&absent).await.unwrap_err();
-        expect(&error, ErrorKind::ConfigInvalid, "KV v2");
+        expect(&error, ErrorKind::ConfigInvalid, hint);
         let data = SecretData::new().with("password", "hunter2");
         let error = plugin.create_secret(&absent, data).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
-        let (status, _) = admin.read(&namespace, &format!("{mount}/data/absent")).await;
-        assert_eq!(status, 404, "something was stored in the wrong form");
+        for path in ["absent", "data/absent"] {
+            let (status, _) = admin.read(&namespace, &format!("{mount}/{path}")).await;
+            assert_eq!(status, 404, "something was stored in the wrong form");
+        }
     }
 
     admin.write("", &format!("sys/namespaces/api-lock/lock/{namespace}"), json!({})).await;

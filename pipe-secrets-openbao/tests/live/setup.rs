@@ -56,6 +56,20 @@ pub(crate) async fn by_token() -> Option<(OpenBao, ())> {
     Some((plugin(config(server.address(), &namespace, token(made))), ()))
 }
 
+/// On an engine of version 1, which is configured or found out.
+pub(crate) async fn kv1(version: Option<u8>) -> Option<(OpenBao, ())> {
+    let server = server::shared().await?;
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    for place in ["", "/pipe-testkit-a", "/pipe-testkit-b"] {
+        admin.kv(&format!("{namespace}{place}"), "old", "1").await;
+    }
+    admin.policy(&namespace, "old", &ALL.replace("secret/", "old/")).await;
+    let made = admin.token(&namespace, &["old"], "10m", json!({})).await;
+    let mut config = config(server.address(), &namespace, token(made)).with_mount("old");
+    config.kv_version = version;
+    Some((plugin(config), ()))
+}
+
 /// With AppRole.
 pub(crate) async fn by_approle() -> Option<(OpenBao, ())> {
     let server = server::shared().await?;
