@@ -9,6 +9,7 @@ mod health;
 mod kv;
 mod listing;
 mod login;
+mod pki;
 mod plugin;
 mod raw;
 mod transport;
@@ -19,6 +20,12 @@ pub use self::auth::{
     AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, TokenAuth, UserpassAuth,
 };
 pub use self::config::OpenBaoConfig;
+#[cfg(feature = "rustls")]
+pub use self::pki::CertificateResolver;
+pub use self::pki::{
+    CertificateIssuer, CertificateRequest, IssuedCertificate, RotatingCertificate, RotationEvent,
+    RotationState, SignedCertificate, StoredCertificate,
+};
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};
 pub use self::wrapping::{Unwrapped, WrapInfo, WrappedToken, Wrapping};

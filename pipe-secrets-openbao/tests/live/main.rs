@@ -5,6 +5,7 @@ mod admin;
 mod compliance;
 mod lifecycle;
 mod outage;
+mod pki;
 mod refusals;
 mod server;
 mod setup;
