@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 use zeroize::Zeroize;
 
 use crate::pki::request::CertificateRequest;
@@ -269,7 +270,10 @@ impl IssuedCertificate {
         key.zeroize();
         let certified_key = match signing_key {
             // A key of a type that nobody uses in TLS may still be good for something else.
-            Err(_) => None,
+            Err(_) if !is_for_tls(&certificate.der[0]) => None,
+            Err(_) => {
+                return Err(not_as_asked("the private key is not one of the certificate's type"));
+            }
             Ok(key) => {
                 let mut shown = certificate.der.clone();
                 shown.retain({
@@ -429,6 +433,14 @@ pub(super) fn describe(pem: &str) -> Result<(String, SystemTime)> {
     let certificate = parse(&der)?;
     let not_after = time(certificate.validity().not_after).ok_or_else(unreadable)?;
     Ok((serial_number(certificate.raw_serial()), not_after))
+}
+
+/// Whether TLS uses keys of the certificate's type: of those that the engine makes, all but P-224.
+fn is_for_tls(der: &CertificateDer<'_>) -> bool {
+    parse(der).is_ok_and(|leaf| match leaf.public_key().parsed() {
+        Ok(PublicKey::EC(point)) => point.key_size() > 224,
+        _ => true,
+    })
 }
 
 fn is_self_issued(der: &CertificateDer<'_>) -> bool {

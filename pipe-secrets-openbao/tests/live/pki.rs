@@ -27,7 +27,9 @@ async fn engine(admin: &Admin, namespace: &str) {
         let engine = json!({ "type": "pki", "config": { "max_lease_ttl": "87600h" } });
         admin.write(namespace, &format!("sys/mounts/{mount}"), engine).await;
     }
-    let text = |answer: &Value, field: &str| answer["data"][field].as_str().unwrap().to_owned();
+    let text = |answer: &Value, field: &str| {
+        answer["data"][field].as_str().expect("the answer has the field").to_owned()
+    };
     let root = json!({ "common_name": "Root", "key_type": "ec", "key_bits": 256, "ttl": "87600h" });
     let root = admin.write(namespace, "root/root/generate/internal", root).await;
     let below = json!({ "common_name": "Issuer", "key_type": "ec", "key_bits": 256 });
@@ -77,7 +79,7 @@ fn issuer(
     auth: Auth,
 ) -> CertificateIssuer {
     let bao = plugin(config(server.address(), namespace, auth));
-    bao.certificates(mount, role).unwrap()
+    bao.certificates(mount, role).expect("legal names")
 }
 
 /// A namespace of its own with an engine, and the role `web` in it.
@@ -95,12 +97,12 @@ fn request() -> CertificateRequest {
 }
 
 fn der(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")
 }
 
 fn roots(authority_pem: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add(der(authority_pem)).unwrap();
+    roots.add(der(authority_pem)).expect("a certificate of an authority");
     roots
 }
 
@@ -246,6 +248,23 @@ async fn lifetimes_and_authorities_that_do_not_fit() {
     let orphan = issuer_of(server, &namespace, "orphan").await;
     let error = orphan.generate_certificate(&request()).await.unwrap_err();
     expect(&error, ErrorKind::ConfigInvalid, "issuer_ref");
+    // Of the types that the engine makes, TLS does not use this one.
+    role(admin, &namespace, "p224", json!({ "key_bits": 224 })).await;
+    let p224 = issuer_of(server, &namespace, "p224").await;
+    p224.generate_certificate(&request()).await.unwrap();
+    #[cfg(feature = "rustls")]
+    {
+        let rotating = RotatingCertificate::start(p224, request()).await.unwrap();
+        expect(&rotating.resolver().unwrap_err(), ErrorKind::Unsupported, "key_type");
+    }
+    for (kind, bits) in [("ed25519", 0), ("rsa", 2048), ("ec", 384), ("ec", 521)] {
+        role(admin, &namespace, "kind", json!({ "key_type": kind, "key_bits": bits })).await;
+        let issuer = issuer_of(server, &namespace, "kind").await;
+        let issued = issuer.generate_certificate(&request()).await.unwrap();
+        #[cfg(feature = "rustls")]
+        assert!(issued.certified_key().is_some(), "{kind} {bits}");
+        drop(issued);
+    }
     role(admin, &namespace, "any", json!({ "key_type": "any", "key_bits": 0 })).await;
     let any = issuer_of(server, &namespace, "any").await;
     let error = any.generate_certificate(&request()).await.unwrap_err();
@@ -271,10 +290,10 @@ async fn a_sealed_server() {
 
 /// A CSR for this name, and its key.
 fn csr(name: &str) -> (String, KeyPair) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a legal name");
     params.distinguished_name.push(DnType::CommonName, name);
-    (params.serialize_request(&key).unwrap().pem().unwrap(), key)
+    (params.serialize_request(&key).expect("a request").pem().expect("a request"), key)
 }
 
 #[tokio::test]
@@ -339,9 +358,9 @@ async fn a_revoked_certificate_is_on_the_list() {
 async fn revoked(issuer: &CertificateIssuer) -> Vec<String> {
     use rustls::pki_types::CertificateRevocationListDer;
     use x509_parser::revocation_list::CertificateRevocationList;
-    let pem = issuer.crl().await.unwrap();
-    let der = CertificateRevocationListDer::from_pem_slice(pem.as_bytes()).unwrap();
-    let (_, list) = CertificateRevocationList::from_der(&der).unwrap();
+    let pem = issuer.crl().await.expect("there is a list");
+    let der = CertificateRevocationListDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+    let (_, list) = CertificateRevocationList::from_der(&der).expect("a list");
     let revoked = list.iter_revoked_certificates();
     revoked.map(|one| one.raw_serial_as_string().trim_start_matches("00:").to_owned()).collect()
 }
@@ -392,16 +411,17 @@ mod tls {
         clients: Option<RootCertStore>,
     ) -> ServerConfig {
         let config = ServerConfig::builder_with_provider(provider());
-        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_safe_default_protocol_versions().expect("the provider has them");
         let config = match clients {
             None => config.with_no_client_auth(),
             Some(roots) => {
                 let roots = Arc::new(roots);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-                config.with_client_cert_verifier(verifier.build().unwrap())
+                config.with_client_cert_verifier(verifier.build().expect("the roots are sound"))
             }
         };
-        let mut config = config.with_cert_resolver(certificate.resolver().unwrap());
+        let mut config =
+            config.with_cert_resolver(certificate.resolver().expect("TLS uses such keys"));
         // Every handshake is to be a whole one.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -410,13 +430,15 @@ mod tls {
 
     fn client_config(authority_pem: &str, own: Option<&RotatingCertificate>) -> ClientConfig {
         let config = ClientConfig::builder_with_provider(provider());
-        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_safe_default_protocol_versions().expect("the provider has them");
         let roots = Arc::new(roots(authority_pem));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider());
-        let config = config.with_webpki_verifier(verifier.build().unwrap());
+        let config = config.with_webpki_verifier(verifier.build().expect("the roots are sound"));
         let mut config = match own {
             None => config.with_no_client_auth(),
-            Some(own) => config.with_client_cert_resolver(own.resolver().unwrap()),
+            Some(own) => {
+                config.with_client_cert_resolver(own.resolver().expect("TLS uses such keys"))
+            }
         };
         config.resumption = Resumption::disabled();
         config
@@ -424,14 +446,14 @@ mod tls {
 
     /// Echoes a byte on each connection, and counts those that fail.
     async fn serve(config: ServerConfig) -> (SocketAddr, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let failures = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&failures);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                stream.set_nodelay(true).unwrap();
+                stream.set_nodelay(true).expect("a socket takes the option");
                 let (acceptor, failures) = (acceptor.clone(), Arc::clone(&counted));
                 tokio::spawn(async move {
                     let served = async {
@@ -456,14 +478,14 @@ mod tls {
     ) -> std::io::Result<CertificateDer<'static>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let name = "shop.example.com".try_into().unwrap();
+        let name = "shop.example.com".try_into().expect("a DNS name");
         let mut stream = connector.connect(name, stream).await?;
         stream.write_u8(7).await?;
         assert_eq!(stream.read_u8().await?, 7);
         let (_, connection) = stream.get_ref();
         let kind = connection.handshake_kind();
         assert!(!matches!(kind, Some(rustls::HandshakeKind::Resumed)), "{kind:?}");
-        Ok(connection.peer_certificates().unwrap()[0].clone().into_owned())
+        Ok(connection.peer_certificates().expect("the server showed one")[0].clone().into_owned())
     }
 
     /// The server of each side is verified with nothing but the root.
