@@ -152,6 +152,36 @@ mod tests {
         }
     }
 
+    /// Whoever resolves the link once reads files of one version, or none when it was too slow.
+    #[test]
+    fn a_reader_never_sees_the_key_of_another_certificate() {
+        let (authority, directory) = (Authority::new(), Directory::new());
+        let issued: Vec<_> = (0..3).map(|_| authority.issue()).collect();
+        write(&directory.0, &issued[0]).unwrap();
+        let read = || -> io::Result<(String, String)> {
+            let version = fs::canonicalize(directory.0.join(CURRENT))?;
+            let certificate = fs::read_to_string(version.join("tls.crt"))?;
+            Ok((certificate, fs::read_to_string(version.join("tls.key"))?))
+        };
+        let pairs = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 0..60 {
+                    write(&directory.0, &issued[round % 3]).unwrap();
+                }
+            });
+            let mut pairs = vec![read().unwrap()];
+            while !writer.is_finished() {
+                pairs.extend(read());
+            }
+            pairs
+        });
+        for (certificate, key) in pairs {
+            let of = issued.iter().find(|one| one.certificate().bundle_pem() == certificate);
+            let expected = of.expect("the certificate is whole").private_key().expose();
+            assert_eq!(key.trim().as_bytes(), expected.trim_ascii());
+        }
+    }
+
     #[test]
     fn files_of_others_are_left_alone() {
         let directory = Directory::new();

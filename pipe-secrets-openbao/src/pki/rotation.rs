@@ -35,8 +35,8 @@ const MOST_DIRECTORIES: usize = 16;
 /// were made with it go on.
 ///
 /// After a failure it is tried again after 1 to 60 seconds, also when the certificate has ended
-/// meanwhile. That it has is told by [`state`](Self::state) and by an event, and
-/// [`resolver`](Self::resolver) no longer shows it.
+/// meanwhile. That it has is told by [`state`](Self::state) and by an event, and TLS is no longer
+/// shown it.
 ///
 /// Its life is counted from its receipt and by the server's clock, see
 /// [`SignedCertificate`](crate::SignedCertificate): a clock of ours that is wrong does not delay

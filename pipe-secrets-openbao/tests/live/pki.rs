@@ -8,7 +8,6 @@ use pipe_secrets_openbao::{
     Auth, CertificateIssuer, CertificateRequest, RotatingCertificate, RotationEvent, RotationState,
 };
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -98,12 +97,6 @@ fn request() -> CertificateRequest {
 
 fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")
-}
-
-fn roots(authority_pem: &str) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add(der(authority_pem)).expect("a certificate of an authority");
-    roots
 }
 
 #[tokio::test]
@@ -391,7 +384,7 @@ mod tls {
 
     use rustls::client::{Resumption, WebPkiServerVerifier};
     use rustls::server::WebPkiClientVerifier;
-    use rustls::{ClientConfig, ServerConfig};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -404,6 +397,12 @@ mod tls {
 
     fn provider() -> Arc<rustls::crypto::CryptoProvider> {
         Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    }
+
+    fn roots(authority_pem: &str) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(der(authority_pem)).expect("a certificate of an authority");
+        roots
     }
 
     fn server_config(
