@@ -126,7 +126,7 @@ impl Engine {
                 "grant `{capability}` on \"{path}\" in a policy of {}",
                 self.bao.client().identity()
             )),
-            Fault::MountMissing | Fault::PathUnsupported => error.hint(format!(
+            Fault::MountMissing | Fault::PathUnsupported | Fault::NotKv2 => error.hint(format!(
                 "name the mount of a `{}` engine, and the namespace that it is in",
                 self.kind
             )),

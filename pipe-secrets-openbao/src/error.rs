@@ -44,6 +44,11 @@ pub(crate) enum Fault {
     ContextMissing,
     CiphertextRefused,
     NameNotAllowed,
+    CommonNameMissing,
+    KeyTypeRefused,
+    EndIsFixed,
+    AuthorityEndsSooner,
+    AuthorityMissing,
     CertificateUnknown,
     LeaseGone,
     NotRenewable,
@@ -181,7 +186,23 @@ impl Fault {
             ("database", 500) if says("failed to connect") || says("connection refused") => {
                 Self::DatabaseDown
             }
-            ("pki", 400) if says("not allowed") => Self::NameNotAllowed,
+            ("pki", 400) if says("role key type") || says("role requires") => Self::KeyTypeRefused,
+            ("pki", 400) if says("not allowed") || says("not valid for this role") => {
+                Self::NameNotAllowed
+            }
+            ("pki", 400) if says("common_name field is required") => Self::CommonNameMissing,
+            ("pki", 400) if says("Either ttl or not_after") => Self::EndIsFixed,
+            ("pki", 400)
+                if says("beyond the expiration of the CA")
+                    || says("later than the certificate's Not After") =>
+            {
+                Self::AuthorityEndsSooner
+            }
+            ("pki", 400 | 500)
+                if says("no default issuer") || says("unable to find PKI issuer") =>
+            {
+                Self::AuthorityMissing
+            }
             ("pki", 400) if says("certificate with serial") => Self::CertificateUnknown,
             ("transit", 400) if says("key not found") => Self::KeyUnknown,
             ("transit", 400) if says("not support") => Self::KeyUnsuitable,
@@ -279,7 +300,34 @@ impl Fault {
                 K::PermissionDenied,
                 "the role does not allow such a certificate",
                 "ask for names that the role allows, or change the role's allowed_domains, allow_subdomains, \
-                 allow_ip_sans or allowed_uri_sans",
+                 allow_bare_domains, allow_ip_sans, allowed_ip_sans_cidr or allowed_uri_sans",
+            ),
+            Self::CommonNameMissing => (
+                K::InvalidArgument,
+                "the role asks for a common name",
+                "give a common name, or set the role's `require_cn` to false: certificates of SPIFFE have none",
+            ),
+            Self::KeyTypeRefused => (
+                K::InvalidArgument,
+                "the role does not take keys of this type",
+                "make the CSR's key of the role's `key_type` and `key_bits`; a role with `key_type` `any` only \
+                 signs CSRs",
+            ),
+            Self::EndIsFixed => (
+                K::InvalidArgument,
+                "the role fixes when its certificates end",
+                "ask without a ttl, or remove the role's `not_after`",
+            ),
+            Self::AuthorityEndsSooner => (
+                K::InvalidArgument,
+                "the certificate would outlive the authority that issues it",
+                "ask for a shorter ttl, set the issuer's `leaf_not_after_behavior` to `truncate`, or renew the \
+                 authority",
+            ),
+            Self::AuthorityMissing => (
+                K::ConfigInvalid,
+                "the engine has no such authority",
+                "generate or import one, and let the mount's default issuer or the role's `issuer_ref` name it",
             ),
             Self::CertificateUnknown => (
                 K::NotFound,

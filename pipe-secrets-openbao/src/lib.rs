@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod kv;
 mod login;
+mod pki;
 mod plugin;
 mod raw;
 mod transit;
@@ -23,6 +24,12 @@ pub use self::auth::{
 pub use self::config::OpenBaoConfig;
 pub use self::kv::{
     FindQuery, FoundSecret, KeyChanges, SecretMetadata, SecretState, VersionInfo, VersionState,
+};
+#[cfg(feature = "rustls")]
+pub use self::pki::CertificateResolver;
+pub use self::pki::{
+    CertificateIssuer, CertificateRequest, IssuedCertificate, RotatingCertificate, RotationEvent,
+    RotationState, SignedCertificate, StoredCertificate,
 };
 pub use self::plugin::OpenBao;
 pub use self::raw::{Lease, ReadSecret};

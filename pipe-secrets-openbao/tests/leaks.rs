@@ -6,10 +6,13 @@ use std::time::Duration;
 use pipe_core::{Plugin, SecretData, SecretRef, SecretSource, SecretValue, SecretsPlugin};
 use pipe_http::HttpConfig;
 use pipe_secrets_openbao::{
-    AppRoleAuth, Auth, JwtAuth, KubernetesAuth, OpenBao, OpenBaoConfig, UserpassAuth,
+    AppRoleAuth, Auth, CertificateRequest, JwtAuth, KubernetesAuth, OpenBao, OpenBaoConfig,
+    RotatingCertificate, UserpassAuth,
 };
 use pipe_testkit::fake::{self, Fault};
 use pipe_testkit::leak::Canary;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
 
 async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
     canary.look_at_debug("the auth", &auth);
@@ -41,6 +44,13 @@ async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
         canary.look_at_result("read_secret", &plugin.read_secret("secret/data/apps/db").await);
         canary.look_at_result("delete_secret", &plugin.delete_secret(&secret).await);
         drive_engines(&plugin, canary).await;
+        let issuer = plugin.certificates("pki", "web").expect("legal");
+        canary.look_at_debug("the issuer", &issuer);
+        let request = CertificateRequest::new().with_common_name("a.example.com");
+        let issued = issuer.generate_certificate(&request).await;
+        canary.look_at_result("generate_certificate", &issued);
+        canary.look_at_result("revoke", &issuer.revoke("00:11").await);
+        canary.look_at_result("crl", &issuer.crl().await);
         canary.look_at_debug("health", &plugin.health().await);
         canary.look_at_debug("the plugin", &plugin);
         canary.look_at_result("close", &plugin.close().await);
@@ -121,4 +131,79 @@ async fn a_broken_token_is_not_shown() {
     let canary = Canary::new();
     let broken = format!("{0}\n{0}", canary.value());
     drive(&server, &canary, Auth::token(value(&broken))).await;
+}
+
+/// What the engine answers, with this key.
+fn issued(certificate: &str, authority: &str, private_key: &Value) -> Fault {
+    let data = json!({
+        "certificate": certificate,
+        "ca_chain": [authority],
+        "private_key": private_key,
+        "serial_number": "00",
+    });
+    let body = json!({
+        "request_id": "1", "lease_id": "", "renewable": false, "lease_duration": 0,
+        "data": data, "warnings": null, "auth": null, "wrap_info": null,
+    });
+    Fault::Status { code: 200, body: body.to_string(), headers: Vec::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_key_of_a_certificate_is_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "a.example.com");
+    let certificate = params.signed_by(&key, &authority).unwrap().pem();
+    let pem = key.serialize_pem();
+    // The first line is the same in all keys of the type, but for its end.
+    let secret = &pem.lines().nth(1).expect("a key has lines")[40..];
+    let (real, broken) = (Canary::of(secret), Canary::new());
+
+    let config = OpenBaoConfig::new(server.address(), Auth::token(value(&server.root_token())));
+    let issuer = OpenBao::new(config).unwrap().certificates("pki", "web").unwrap();
+    let request = CertificateRequest::new().with_common_name("a.example.com");
+    server.inject(issued(&certificate, &authority.pem(), &json!(pem)), "pki/issue", usize::MAX);
+    let result = issuer.generate_certificate(&request).await;
+    assert!(result.is_ok(), "{result:?}");
+    real.look_at_result("generate_certificate", &result);
+    let rotating = RotatingCertificate::start(issuer.clone(), request.clone()).await.unwrap();
+    let mut events = rotating.subscribe();
+    real.look_at_debug("the rotating certificate", &rotating);
+    real.look_at_result("rotate_now", &rotating.rotate_now().await);
+    real.look_at_debug("the event", &events.recv().await);
+    #[cfg(feature = "rustls")]
+    real.look_at_debug("the resolver", &rotating.resolver().unwrap());
+    let directory = std::env::temp_dir().join(format!("pipe-leaks-pki-{}", std::process::id()));
+    real.look_at_result("write_to", &rotating.write_to(&directory).await);
+    std::fs::remove_dir_all(&directory).unwrap();
+    let elsewhere = rotating.write_to("/dev/null/nowhere").await;
+    assert!(elsewhere.is_err());
+    real.look_at_result("write_to", &elsewhere);
+
+    let text = broken.value();
+    let header = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----");
+    for (certificate, key) in [
+        (certificate.as_str(), json!(text)),
+        (certificate.as_str(), json!(header)),
+        (certificate.as_str(), json!([text])),
+        (certificate.as_str(), json!({ "key": text })),
+        (text, json!(pem)),
+    ] {
+        server.clear_faults();
+        server.inject(issued(certificate, &authority.pem(), &key), "pki/issue", usize::MAX);
+        let result = issuer.generate_certificate(&request).await;
+        assert!(result.is_err());
+        for canary in [&real, &broken] {
+            canary.look_at_result("generate_certificate", &result);
+            canary.look_at_result("rotate_now", &rotating.rotate_now().await);
+            canary.look_at_debug("the event", &events.recv().await);
+            canary.look_at_debug("the state", &rotating.state());
+        }
+    }
+    real.assert_unseen();
+    broken.assert_unseen();
 }

@@ -10,6 +10,7 @@ const UNWRAP: Asked = Asked::Login("unwrap");
 const JWT: Asked = Asked::Login("jwt");
 const USERPASS: Asked = Asked::Login("userpass");
 const WORK: Asked = Asked::Work;
+const PKI: Asked = Asked::Engine("pki");
 
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
@@ -358,6 +359,121 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::LeadershipLost,
         K::Unavailable,
     ),
+    (400, r#"{"errors":["unknown role: nosuch"]}"#, PKI, Fault::RoleUnknown, K::NotFound),
+    (
+        400,
+        r#"{"errors":["common name a.evil not allowed by this role"]}"#,
+        PKI,
+        Fault::NameNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["subject alternate name x.evil not allowed by this role"]}"#,
+        PKI,
+        Fault::NameNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["URI Subject Alternative Names were provided via the API which are not valid for this role"]}"#,
+        PKI,
+        Fault::NameNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["IP Subject Alternative Names are not allowed in this role, but was provided via the API"]}"#,
+        PKI,
+        Fault::NameNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["the IP address \"11.0.0.1\" is not allowed in this role"]}"#,
+        PKI,
+        Fault::NameNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        400,
+        r#"{"errors":["the common_name field is required, or must be provided in a CSR with \"use_csr_common_name\" set to true, unless \"require_cn\" is set to false"]}"#,
+        PKI,
+        Fault::CommonNameMissing,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["role key type \"any\" not allowed for issuing certificates without providing key_type and/or key_bits request parameters"]}"#,
+        PKI,
+        Fault::KeyTypeRefused,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["role requires keys of type ec"]}"#,
+        PKI,
+        Fault::KeyTypeRefused,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["Either ttl or not_after should be provided. Both should not be provided in the same request."]}"#,
+        PKI,
+        Fault::EndIsFixed,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["cannot satisfy request, as TTL would result in notAfter of 2026-11-28T09:42:26.45814798Z that is beyond the expiration of the CA certificate at 2026-11-28T08:43:25Z"]}"#,
+        PKI,
+        Fault::AuthorityEndsSooner,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["The certificate's Not Before (2026-11-28T08:45:20.161150811Z) is later than the certificate's Not After (2026-11-28T08:43:25Z)"]}"#,
+        PKI,
+        Fault::AuthorityEndsSooner,
+        K::InvalidArgument,
+    ),
+    (
+        400,
+        r#"{"errors":["no default issuer currently configured"]}"#,
+        PKI,
+        Fault::AuthorityMissing,
+        K::ConfigInvalid,
+    ),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* could not fetch the CA certificate (was one set?): no default issuer currently configured\n\n"]}"#,
+        PKI,
+        Fault::AuthorityMissing,
+        K::ConfigInvalid,
+    ),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* could not fetch the CA certificate (was one set?): unable to find PKI issuer for reference: nosuch\n\n"]}"#,
+        PKI,
+        Fault::AuthorityMissing,
+        K::ConfigInvalid,
+    ),
+    (
+        400,
+        r#"{"errors":["certificate with serial 00:11:22 not found."]}"#,
+        PKI,
+        Fault::CertificateUnknown,
+        K::NotFound,
+    ),
+    (404, r#"{"errors":["unsupported path"]}"#, PKI, Fault::PathUnsupported, K::Unsupported),
+    (400, r#"{"errors":["csr contains no data"]}"#, PKI, Fault::BadRequest, K::InvalidArgument),
+    (
+        403,
+        r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#,
+        PKI,
+        Fault::Denied,
+        K::PermissionDenied,
+    ),
     (502, "<html>bad gateway</html>", WORK, Fault::Foreign, K::Unavailable),
     (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
     (504, "", WORK, Fault::Foreign, K::Timeout),
@@ -424,27 +540,12 @@ const ENGINES: &[(u16, &str, &str, Fault, K)] = &[
     (400, "leases", "invalid lease", Fault::LeaseGone, K::NotFound),
     (400, "leases", "lease is not renewable", Fault::NotRenewable, K::Unsupported),
     (400, "database", "unknown role: nosuch", Fault::RoleUnknown, K::NotFound),
-    (400, "pki", "unknown role: nosuch", Fault::RoleUnknown, K::NotFound),
-    (
-        400,
-        "pki",
-        "common name a.evil not allowed by this role",
-        Fault::NameNotAllowed,
-        K::PermissionDenied,
-    ),
     (
         400,
         "pki",
         "URI Subject Alternative Names are not allowed in this role, but were provided via the API",
         Fault::NameNotAllowed,
         K::PermissionDenied,
-    ),
-    (
-        400,
-        "pki",
-        "certificate with serial 11:22 not found.",
-        Fault::CertificateUnknown,
-        K::NotFound,
     ),
     (403, "transit", "permission denied", Fault::BadToken, K::Unauthenticated),
     (503, "pki", "Vault is sealed", Fault::Sealed, K::Unavailable),
@@ -487,7 +588,7 @@ fn every_meaning_has_a_hint_of_its_own() {
 #[test]
 fn nothing_that_the_server_says_is_repeated() {
     for status in [400, 403, 404, 429, 500, 503] {
-        for asked in [WORK, KUBERNETES, APPROLE, Asked::Engine("transit"), Asked::Engine("pki")] {
+        for asked in [WORK, KUBERNETES, APPROLE, PKI, Asked::Engine("transit")] {
             let body = r#"{"errors":["hunter2 permission denied hunter2"],"warnings":["hunter2"]}"#;
             let error = refusal(&answer(status, body), asked);
             assert!(!format!("{error:?}").contains("hunter2"), "{error}");

@@ -7,6 +7,7 @@ mod compliance;
 mod kv;
 mod lifecycle;
 mod outage;
+mod pki;
 mod refusals;
 mod server;
 mod setup;
