@@ -3,8 +3,10 @@
 
 mod admin;
 mod compliance;
+mod leases;
 mod lifecycle;
 mod outage;
+mod postgres;
 mod refusals;
 mod server;
 mod setup;
