@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::secret::{Handle, LeaseEvent, LeasedCredentials, LeasedSecret, State, lapsed};
 use crate::raw::Lease;
 
+/// When so many renewals in a row have failed, others are tried for: perhaps those can be had.
+const RENEWALS: u32 = 3;
 /// What a reader of events may fall behind by.
 const EVENTS: usize = 16;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
@@ -286,6 +288,9 @@ impl<S: Source> Keeper<S> {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(path = self.path, %error, "the lease could not be renewed yet");
                 held.retry(error);
+                if held.attempts >= RENEWALS {
+                    held.step = Step::Succeed;
+                }
             }
             Err(error) => {
                 // Others may be had all the same, as late as makes sense.

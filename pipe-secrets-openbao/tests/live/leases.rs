@@ -36,18 +36,23 @@ async fn namespace(admin: &Admin) -> String {
     namespace
 }
 
-/// The database engine with a role for each of these lives.
-async fn database(admin: &Admin, namespace: &str, postgres: &Postgres, roles: &[(&str, &str)]) {
+/// The database engine, each of whose roles gives leases of this life, up to this maximum.
+async fn database(
+    admin: &Admin,
+    namespace: &str,
+    postgres: &Postgres,
+    roles: &[(&str, &str, &str)],
+) {
     admin.write(namespace, "sys/mounts/database", json!({ "type": "database" })).await;
     admin.write(namespace, "database/config/pg", postgres.config()).await;
-    for (name, life) in roles {
+    for (name, life, maximum) in roles {
         let create =
             "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'";
         let role = json!({
             "db_name": "pg",
             "creation_statements": create,
             "default_ttl": life,
-            "max_ttl": life,
+            "max_ttl": maximum,
         });
         admin.write(namespace, &format!("database/roles/{name}"), role).await;
     }
@@ -98,7 +103,7 @@ async fn a_database_is_queried_through_rotations_without_a_failure() {
     let Some(server) = server::shared().await else { return };
     let Some(postgres) = postgres::shared().await else { return };
     let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
-    database(admin, &namespace, postgres, &[("rotated", "6s")]).await;
+    database(admin, &namespace, postgres, &[("rotated", "6s", "6s")]).await;
     let bao = by_token(server, &namespace, "bot").await;
     let leases = bao.leases().with_overlap(Duration::from_secs(2));
     let secret = leases.open("database/creds/rotated").await.unwrap();
@@ -207,16 +212,16 @@ async fn a_lease_that_an_operator_revoked_is_followed_by_another() {
     assert!(is_alive(admin, &namespace, &lease_id(&told)).await);
 }
 
-/// The server gives renewals until the maximum of the mount, then less than was asked for.
+/// The server gives renewals until the maximum of the role, then less than was asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_is_renewed_until_its_maximum_and_then_has_a_successor() {
     let Some(server) = server::shared().await else { return };
+    let Some(postgres) = postgres::shared().await else { return };
     let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
-    let tune = json!({ "max_lease_ttl": "7s" });
-    admin.write(&namespace, "sys/mounts/leased/tune", tune).await;
+    database(admin, &namespace, postgres, &[("capped", "4s", "9s")]).await;
     let bao = by_token(server, &namespace, "bot").await;
     let manager = bao.leases().with_overlap(Duration::from_secs(1));
-    let secret = manager.open("leased/short").await.unwrap();
+    let secret = manager.open("database/creds/capped").await.unwrap();
     let (mut events, first) = (secret.events(), lease_id(&secret));
     let mut renewals = 0;
     loop {
@@ -287,7 +292,7 @@ async fn a_database_that_is_down_is_unavailable() {
     let Some(server) = server::shared().await else { return };
     let Some(mut postgres) = Postgres::start().await else { return };
     let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
-    database(admin, &namespace, &postgres, &[("app", "1h"), ("short", "3s")]).await;
+    database(admin, &namespace, &postgres, &[("app", "1h", "1h"), ("short", "3s", "1h")]).await;
     let bao = by_token(server, &namespace, "bot").await;
     let manager = bao.leases();
     let secret = manager.open("database/creds/app").await.unwrap();
@@ -337,10 +342,12 @@ async fn a_denial_names_the_path_and_the_capability() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_is_looked_up_renewed_and_revoked_by_its_id() {
     let Some(server) = server::shared().await else { return };
-    let namespace = namespace(server.admin()).await;
+    let Some(postgres) = postgres::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    database(admin, &namespace, postgres, &[("app", "1h", "2h")]).await;
     let bao = by_token(server, &namespace, "bot").await;
     let manager = bao.leases();
-    let lease = bao.read_secret("leased/hour").await.unwrap().unwrap().lease.unwrap();
+    let lease = bao.read_secret("database/creds/app").await.unwrap().unwrap().lease.unwrap();
     let info = manager.lookup(&lease.id).await.unwrap();
     assert_eq!((info.id.as_str(), info.renewable), (lease.id.as_str(), true));
     assert!(info.ttl > Duration::from_secs(3590) && info.last_renewal.is_none());
