@@ -157,6 +157,10 @@ impl Held {
         };
         // An overlap longer than the lease must not lead to one lease after the other.
         held.plan(asked_at, overlap.min(life / 2));
+        if life.is_zero() {
+            // Nor must a server that gives none.
+            held.due += LONGEST_BACKOFF;
+        }
         held
     }
 

@@ -94,7 +94,7 @@ async fn successor(events: &mut LeaseEvents) {
 }
 
 fn lease_id(secret: &LeasedSecret) -> String {
-    secret.current().unwrap().lease.id.clone()
+    secret.current().expect("the credentials are valid").lease.id.clone()
 }
 
 /// Users connect all the time with what is current, while it is replaced under their feet.
@@ -158,7 +158,7 @@ async fn a_thousand_leases_leave_nothing_behind() {
     let manager = bao.leases();
     let cycle = async |number: usize| {
         let secret = manager.open("leased/hour").await.unwrap();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             secret.close().await.unwrap();
         }
     };

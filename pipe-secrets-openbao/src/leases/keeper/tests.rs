@@ -195,9 +195,9 @@ async fn pass(seconds: u64) {
 
 async fn failure(events: &mut LeaseEvents) -> Error {
     loop {
-        match events.next().await.expect("the lease is open") {
-            LeaseEvent::Failed { error } => return error,
-            _ => {}
+        let event = events.next().await.expect("the lease is open");
+        if let LeaseEvent::Failed { error } = event {
+            return error;
         }
     }
 }
@@ -278,6 +278,15 @@ async fn an_overlap_longer_than_the_lease_is_half_of_it() {
     let issued = server.issued();
     assert!((20..=23).contains(&issued), "{issued}");
     assert!(server.alive() <= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_that_end_at_once_are_no_flood_of_requests() {
+    let server = Scripted::new(0, 0);
+    let secret = server.open().await;
+    pass(300).await;
+    assert!(secret.current().is_err());
+    assert!(server.issued() <= 12, "{}", server.issued());
 }
 
 #[tokio::test(start_paused = true)]
