@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Namespace, Result};
 use pipe_http::session::Standing;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -90,6 +90,12 @@ impl LeaseManager {
     #[must_use]
     pub fn with_overlap(self, overlap: Duration) -> Self {
         Self { overlap, ..self }
+    }
+
+    /// The same in a namespace below the plugin's own.
+    #[must_use]
+    pub fn in_namespace(self, namespace: Namespace) -> Self {
+        Self { engine: self.engine.in_namespace(namespace), ..self }
     }
 
     /// Obtains credentials at a path that makes them, such as `database/creds/<role>`, and keeps

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use pipe_core::{ErrorKind, Plugin, SecretSource};
+use pipe_core::{ErrorKind, Namespace, Plugin, SecretSource};
 use pipe_secrets_openbao::{AppRoleAuth, LeaseEvent, LeaseEvents, LeasedSecret, OpenBao};
 use pipe_testkit::leak::Canary;
 use serde_json::{Value, json};
@@ -363,6 +363,24 @@ async fn a_lease_is_looked_up_renewed_and_revoked_by_its_id() {
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_kept_in_a_namespace_below() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let below = admin.namespace(&format!("{namespace}/below")).await;
+    let engine = json!({ "type": "kv", "options": { "leased_passthrough": "true" } });
+    admin.write(&below, "sys/mounts/leased", engine).await;
+    admin.write(&below, "leased/app", json!({ "password": "x", "ttl": "1h" })).await;
+    let policy = format!("{READ}{REVOKE}").replace("path \"", "path \"below/");
+    admin.policy(&namespace, "below", &policy).await;
+    let bao = by_token(server, &namespace, "below").await;
+    let manager = bao.leases().in_namespace(Namespace::new("below").unwrap());
+    let secret = manager.open("leased/app").await.unwrap();
+    assert_eq!(leases(admin, &below, "leased/app").await, 1);
+    secret.close().await.unwrap();
+    assert_eq!(leases(admin, &below, "leased/app").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
