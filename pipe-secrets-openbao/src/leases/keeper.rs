@@ -177,11 +177,12 @@ impl Held {
         self.plan(asked_at, overlap);
     }
 
-    /// A third of the life is left for attempts that fail, and before a succession the overlap.
+    /// A third of the life is left for attempts that fail, and more where the overlap asks for it:
+    /// a renewal may turn out to be the last one.
     fn plan(&mut self, now: Instant, overlap: Duration) {
         let life = self.ends.saturating_duration_since(now);
         let ahead = match self.step {
-            Step::Renew => life / 3,
+            Step::Renew => overlap.min(life / 2).max(life / 3),
             Step::Succeed => overlap.max(life / 3),
         };
         // A few per cent early, so that a fleet that started together does not renew together.

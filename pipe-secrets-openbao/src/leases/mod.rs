@@ -85,8 +85,8 @@ impl OpenBao {
 
 impl LeaseManager {
     /// How long credentials stay valid after others took their place, so that whoever uses them
-    /// can finish; 30 seconds unless it is set. They never hold longer than their lease, a third
-    /// of which is all that an overlap can count on.
+    /// can finish; 30 seconds unless it is set. They never hold longer than their lease, half of
+    /// which is all that an overlap can count on: leases shorter than that are renewed then.
     #[must_use]
     pub fn with_overlap(self, overlap: Duration) -> Self {
         Self { overlap, ..self }

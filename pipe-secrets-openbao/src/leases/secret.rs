@@ -17,7 +17,7 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(60);
 
 /// Credentials that are kept alive, and followed by others when they cannot be. Clones share them.
 ///
-/// A task renews the lease after two thirds of its life. When the server gives less than was asked
+/// A task renews the lease after two thirds of its life, short ones after half of it. When the server gives less than was asked
 /// for, when it cannot be renewed, and when the plugin has logged in anew (a lease ends with the
 /// token that it was given for), the task obtains successors before the lease ends. Failed
 /// attempts are repeated, ever more slowly, to every half a minute, also after the end.

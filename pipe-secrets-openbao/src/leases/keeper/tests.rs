@@ -280,6 +280,19 @@ async fn an_overlap_longer_than_the_lease_is_half_of_it() {
     assert!(server.alive() <= 3);
 }
 
+/// Whether a renewal is the last one shows when it is made.
+#[tokio::test(start_paused = true)]
+async fn a_short_lease_is_renewed_early_enough_for_the_overlap() {
+    let server = Scripted::new(10, 10);
+    let secret = server.open_with(5).await.unwrap();
+    pass(4).await;
+    assert_eq!(user(&secret), "user-1");
+    pass(1).await;
+    assert_eq!((user(&secret).as_str(), server.alive()), ("user-2", 2));
+    sleep(Duration::from_millis(4_500)).await;
+    assert!(server.scene().leases.contains_key("lease-1"), "the overlap was cut short");
+}
+
 #[tokio::test(start_paused = true)]
 async fn leases_that_end_at_once_are_no_flood_of_requests() {
     let server = Scripted::new(0, 0);
