@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Shared};
 use http::HeaderValue;
 use pipe_core::{Error, ErrorKind, Result, SecretValue};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -160,6 +161,18 @@ impl Token {
         self.header.clone()
     }
 
+    /// Which login gave it, counted from one: a renewed token is that of the same login.
+    #[must_use]
+    pub fn login(&self) -> u64 {
+        self.login
+    }
+
+    /// When it ends unless it is renewed; `None` when that is not known or never.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
     fn has_expired(&self) -> bool {
         self.expires_at.is_some_and(|end| Instant::now() >= end)
     }
@@ -168,6 +181,29 @@ impl Token {
     fn is_near_its_maximum(&self) -> bool {
         let left = self.expires_at.map(|end| end.saturating_duration_since(Instant::now()));
         left.zip(self.granted).is_some_and(|(left, granted)| left < granted / 2)
+    }
+}
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Nobody has logged in yet.
+    LoggedOut,
+    /// With the token of this login, as told by [`Token::login`] and [`Token::expires_at`].
+    LoggedIn {
+        /// Which login it is.
+        login: u64,
+        /// When the token ends unless it is renewed.
+        expires_at: Option<Instant>,
+    },
+    /// No call works any more.
+    Closed,
+}
+
+impl Standing {
+    fn with(token: &Token) -> Self {
+        Self::LoggedIn { login: token.login, expires_at: token.expires_at }
     }
 }
 
@@ -183,6 +219,8 @@ pub struct Session<L: Login> {
 struct Inner<L> {
     login: L,
     state: Mutex<State>,
+    /// Written under the lock of the state, so that it never runs behind.
+    standing: watch::Sender<Standing>,
 }
 
 #[derive(Default)]
@@ -216,7 +254,8 @@ impl<L: Login> Session<L> {
     /// A session whose logins take `timeout` at most.
     #[must_use]
     pub fn new(login: L, timeout: Duration) -> Self {
-        let inner = Arc::new(Inner { login, state: Mutex::default() });
+        let (standing, _) = watch::channel(Standing::LoggedOut);
+        let inner = Arc::new(Inner { login, state: Mutex::default(), standing });
         Self { inner, patience: timeout + BEYOND_THE_REQUEST }
     }
 
@@ -226,6 +265,14 @@ impl<L: Login> Session<L> {
     /// As for [`Login::login`].
     pub async fn token(&self) -> Result<Arc<Token>> {
         self.obtain(None).await
+    }
+
+    /// Follows logins and renewals: what the server gave for a token ends with that token.
+    ///
+    /// A token that the server took back stays in the standing until somebody logs in.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.inner.standing.subscribe()
     }
 
     /// Another token than this one, which the server refused.
@@ -298,6 +345,7 @@ impl<L: Login> Session<L> {
             let mut state = self.inner.state();
             state.closed = true;
             state.keeper = None;
+            self.inner.standing.send_replace(Standing::Closed);
             let mut tokens = std::mem::take(&mut state.retired);
             tokens.extend(state.current.take());
             (state.flight.take(), tokens)
@@ -382,7 +430,12 @@ impl<L: Login> Inner<L> {
                 Ok(token) if !state.closed => {
                     state.logins = login;
                     state.failed = None;
-                    if let Some(replaced) = state.current.replace(Arc::clone(token))
+                    let replaced = state.current.replace(Arc::clone(token));
+                    // A file that holds the same token as before was no login.
+                    if replaced.as_ref().is_none_or(|replaced| replaced.value != token.value) {
+                        self.standing.send_replace(Standing::with(token));
+                    }
+                    if let Some(replaced) = replaced
                         && replaced.is_to_be_revoked()
                         && !replaced.has_leases.load(Ordering::Relaxed)
                     {
@@ -424,6 +477,7 @@ impl<L: Login> Inner<L> {
         match &mut state.current {
             Some(current) if current.login == token.login => {
                 *current = Arc::clone(token);
+                self.standing.send_replace(Standing::with(token));
                 true
             }
             _ => false,
@@ -516,6 +570,7 @@ impl<L: Login> Drop for Session<L> {
         let mut state = self.inner.state();
         state.closed = true;
         state.keeper = None;
+        self.inner.standing.send_replace(Standing::Closed);
     }
 }
 

@@ -22,12 +22,14 @@ pub(crate) struct Engine {
     /// The server itself when absent: paths below `sys` and `auth`.
     mount: Option<SecretName>,
     namespace: Option<Namespace>,
+    policy: Policy,
 }
 
 impl Engine {
     /// What every server has.
     pub(crate) fn system(bao: &OpenBao, kind: &'static str) -> Self {
-        Self { bao: bao.clone(), kind, mount: None, namespace: None }
+        let policy = Policy::Reconsider;
+        Self { bao: bao.clone(), kind, mount: None, namespace: None, policy }
     }
 
     /// An engine of this kind, which is what an operator calls it: `transit`, `pki`.
@@ -37,12 +39,18 @@ impl Engine {
                 .hint("use segments of A-Z a-z 0-9 . _ - joined by single slashes")
                 .at(bao.name_of_instance(), kind)
         })?;
-        Ok(Self { bao: bao.clone(), kind, mount: Some(mount), namespace: None })
+        let policy = Policy::Reconsider;
+        Ok(Self { bao: bao.clone(), kind, mount: Some(mount), namespace: None, policy })
     }
 
     /// The same engine in a namespace below the plugin's own.
     pub(crate) fn in_namespace(self, namespace: Namespace) -> Self {
         Self { namespace: Some(namespace), ..self }
+    }
+
+    /// The same engine; a denial is the answer, and leads to no login.
+    pub(crate) fn accepting_denials(&self) -> Self {
+        Self { policy: Policy::Accept, ..self.clone() }
     }
 
     pub(crate) fn bao(&self) -> &OpenBao {
@@ -51,10 +59,15 @@ impl Engine {
 
     /// Reads; `None` when nothing is there.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<Answer>> {
+        Ok(self.read_with_token(path).await?.map(|(answer, _)| answer))
+    }
+
+    /// As [`read`](Self::read), and tells with which token: what the server makes may end with it.
+    pub(crate) async fn read_with_token(&self, path: &str) -> Result<Option<(Answer, Arc<Token>)>> {
         let call = Call::get(self.path(path));
-        let (answer, _) = self.send(call).await?;
+        let (answer, token) = self.send(call).await?;
         match answer.0.error_kind() {
-            None => Ok(Some(answer)),
+            None => Ok(Some((answer, token))),
             Some(_) if self.fault(&answer) == Fault::Absent => Ok(None),
             Some(_) => Err(self.error(&answer, path, "read")),
         }
@@ -99,7 +112,7 @@ impl Engine {
 
     async fn send(&self, call: Call) -> Result<(Answer, Arc<Token>)> {
         let namespace = self.namespace.as_ref();
-        self.bao.client().send_with_token(namespace, Policy::Reconsider, || call.clone()).await
+        self.bao.client().send_with_token(namespace, self.policy, || call.clone()).await
     }
 
     fn path(&self, below: &str) -> String {
@@ -126,6 +139,9 @@ impl Engine {
                 "grant `{capability}` on \"{path}\" in a policy of {}",
                 self.bao.client().identity()
             )),
+            Fault::MountMissing | Fault::PathUnsupported if self.mount.is_none() => {
+                error.hint("begin the path with the mount of an engine, and check the namespace")
+            }
             Fault::MountMissing | Fault::PathUnsupported | Fault::NotKv2 => error.hint(format!(
                 "name the mount of a `{}` engine, and the namespace that it is in",
                 self.kind

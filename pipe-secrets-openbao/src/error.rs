@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     LeaseGone,
     NotRenewable,
     DatabaseDown,
+    DatabaseUnknown,
+    RoleNotAllowed,
     WrapGone,
     TooComplex,
     TooLarge,
@@ -182,8 +184,11 @@ impl Fault {
     /// What a refusal of an engine other than KV means, beyond what all of them say.
     pub(crate) fn of_engine(engine: &str, status: u16, says: impl Fn(&str) -> bool) -> Self {
         match (engine, status) {
-            ("database" | "pki", 400) if says("unknown role") => Self::RoleUnknown,
-            ("database", 500) if says("failed to connect") || says("connection refused") => {
+            ("database" | "leases" | "pki", 400) if says("unknown role") => Self::RoleUnknown,
+            // What it says of a renewal or a revocation that the database has to do is a 400.
+            ("database" | "leases", 400 | 500)
+                if says("failed to connect") || says("connection refused") =>
+            {
                 Self::DatabaseDown
             }
             ("pki", 400) if says("role key type") || says("role requires") => Self::KeyTypeRefused,
@@ -202,6 +207,10 @@ impl Fault {
                 if says("no default issuer") || says("unable to find PKI issuer") =>
             {
                 Self::AuthorityMissing
+            }
+            ("database" | "leases", 500) if says("is not an allowed role") => Self::RoleNotAllowed,
+            ("database" | "leases", 500) if says("failed to find entry for connection") => {
+                Self::DatabaseUnknown
             }
             ("pki", 400) if says("certificate with serial") => Self::CertificateUnknown,
             ("transit", 400) if says("key not found") => Self::KeyUnknown,
@@ -347,7 +356,17 @@ impl Fault {
             Self::DatabaseDown => (
                 K::Unavailable,
                 "the server does not reach the database",
-                "check that the database runs, and the `connection_url` in the engine's config",
+                "check that the database runs, and the `connection_url` and the password in the engine's config",
+            ),
+            Self::DatabaseUnknown => (
+                K::ConfigInvalid,
+                "the role names a database that the engine does not have",
+                "correct `db_name` of the role, or write the config of that database",
+            ),
+            Self::RoleNotAllowed => (
+                K::PermissionDenied,
+                "the database's config does not allow the role",
+                "add the role to `allowed_roles` in the config of the database",
             ),
             Self::WrapGone => (
                 K::NotFound,

@@ -7,6 +7,7 @@ mod engine;
 mod error;
 mod health;
 mod kv;
+mod leases;
 mod login;
 mod pki;
 mod plugin;
@@ -24,6 +25,9 @@ pub use self::auth::{
 pub use self::config::OpenBaoConfig;
 pub use self::kv::{
     FindQuery, FoundSecret, KeyChanges, SecretMetadata, SecretState, VersionInfo, VersionState,
+};
+pub use self::leases::{
+    LeaseEvent, LeaseEvents, LeaseInfo, LeaseManager, LeasedCredentials, LeasedSecret,
 };
 #[cfg(feature = "rustls")]
 pub use self::pki::CertificateResolver;

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use pipe_core::secrets::{Secret, SecretVersion};
 use pipe_core::{Error, ErrorKind, Result};
+use pipe_http::session::Token;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use vaultrs::api::EndpointResult;
 
 use crate::client::{Client, Policy};
 use crate::error::{Asked, Fault};
-use crate::transport::Call;
+use crate::transport::{Answer, Call};
 use crate::value::Incoming;
 
 /// What [`OpenBao::read_secret`](crate::OpenBao::read_secret) found.
@@ -64,9 +66,15 @@ pub(crate) fn legal_path(path: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecret>> {
+/// A path as operators write it, without what stands around it in URLs.
+pub(crate) fn bare_path(path: &str) -> Result<&str> {
     let path = path.strip_prefix("v1/").unwrap_or(path).trim_matches('/');
     legal_path(path)?;
+    Ok(path)
+}
+
+pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecret>> {
+    let path = bare_path(path)?;
     let call = Call::get(path);
     let (answer, token) = client.send_with_token(None, Policy::Reconsider, || call.clone()).await?;
     if answer.0.error_kind().is_some() {
@@ -75,7 +83,16 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
             fault => Err(fault.error(&answer.0).with("path", path)),
         };
     }
+    told(&answer, &token, path).map(Some)
+}
+
+/// What an answer holds. A token that it was given a lease for is marked.
+pub(crate) fn told(answer: &Answer, token: &Token, path: &str) -> Result<ReadSecret> {
     let parsed = answer.parse::<&RawValue>()?;
+    let lease = Lease::of(&parsed);
+    if lease.is_some() {
+        token.has_lease();
+    }
     let data = parsed.data.map_or("null", RawValue::get);
     let secret = match serde_json::from_str::<Versioned>(data) {
         Ok(versioned) => Secret::new(versioned.data.map(|data| data.0).unwrap_or_default())
@@ -90,13 +107,16 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
             Secret::new(plain.map(|data| data.0).unwrap_or_default())
         }
     };
-    let lease = (!parsed.lease_id.is_empty()).then(|| Lease {
-        id: parsed.lease_id,
-        duration: Duration::from_secs(parsed.lease_duration.into()),
-        renewable: parsed.renewable,
-    });
-    if lease.is_some() {
-        token.has_lease();
+    Ok(ReadSecret { secret, lease })
+}
+
+impl Lease {
+    /// The lease of an answer, where it has one.
+    pub(crate) fn of<T>(answer: &EndpointResult<T>) -> Option<Self> {
+        (!answer.lease_id.is_empty()).then(|| Self {
+            id: answer.lease_id.clone(),
+            duration: Duration::from_secs(answer.lease_duration.into()),
+            renewable: answer.renewable,
+        })
     }
-    Ok(Some(ReadSecret { secret, lease }))
 }

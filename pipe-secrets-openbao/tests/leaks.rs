@@ -42,6 +42,12 @@ async fn drive(server: &fake::OpenBao, canary: &Canary, auth: Auth) {
         canary.look_at_result("create_secret", &plugin.create_secret(&secret, data).await);
         canary.look_at_result("get_secret", &plugin.get_secret(&secret).await);
         canary.look_at_result("read_secret", &plugin.read_secret("secret/data/apps/db").await);
+        let leases = plugin.leases();
+        canary.look_at_result("open", &leases.open("database/creds/app").await);
+        canary.look_at_result("renew", &leases.renew("a/b", Duration::from_secs(60)).await);
+        canary.look_at_result("lookup", &leases.lookup("a/b").await);
+        canary.look_at_result("revoke", &leases.revoke("a/b").await);
+        canary.look_at_debug("the leases", &leases);
         canary.look_at_result("delete_secret", &plugin.delete_secret(&secret).await);
         drive_engines(&plugin, canary).await;
         let issuer = plugin.certificates("pki", "web").expect("legal");
@@ -206,4 +212,31 @@ async fn the_private_key_of_a_certificate_is_not_shown() {
     }
     real.assert_unseen();
     broken.assert_unseen();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leased_credentials_are_not_shown() {
+    let server = fake::OpenBao::start().await;
+    let canary = Canary::new();
+    let body = format!(
+        r#"{{"request_id":"x","lease_id":"database/creds/app/1","renewable":true,"lease_duration":60,
+        "data":{{"password":"{}"}},"warnings":null,"auth":null,"wrap_info":null}}"#,
+        canary.value()
+    );
+    let leased = Fault::Status { code: 200, body, headers: Vec::new() };
+    server.inject(leased, "database/", usize::MAX);
+    let auth = Auth::token(value(&server.root_token()));
+    let plugin = OpenBao::new(OpenBaoConfig::new(server.address(), auth)).expect("sound");
+    let secret = plugin.leases().open("database/creds/app").await.expect("the answer is leased");
+    let mut events = secret.events();
+    canary.look_at_debug("the lease", &secret);
+    canary.look_at_debug("the events", &events);
+    canary.look_at_debug("the credentials", &secret.current().expect("valid"));
+    // The fake knows no such lease, so others are obtained.
+    secret.suspect();
+    let event = tokio::time::timeout(Duration::from_secs(5), events.next()).await;
+    canary.look_at_debug("the event", &event);
+    canary.look_at_result("close", &secret.close().await);
+    canary.look_at_result("current of a closed one", &secret.current());
+    canary.assert_unseen();
 }

@@ -432,3 +432,52 @@ async fn a_file_with_a_new_token_is_read_again_when_the_old_one_may_not() {
     assert!(session.reconsider(&denied).await.is_none(), "it is the same token");
     assert_eq!(server.logins(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_standing_follows_logins_and_renewals_and_the_end() {
+    let server = Scripted::new();
+    let session = session(server.clone());
+    let mut standing = session.standing();
+    assert_eq!(*standing.borrow_and_update(), Standing::LoggedOut);
+    let started = Instant::now();
+    let after = |login, seconds| Standing::LoggedIn {
+        login,
+        expires_at: Some(started + Duration::from_secs(seconds)),
+    };
+    let first = session.token().await.unwrap();
+    assert_eq!(first.login(), 1);
+    assert_eq!(first.expires_at(), Some(started + Duration::from_secs(600)));
+    standing.changed().await.unwrap();
+    assert_eq!(*standing.borrow_and_update(), after(1, 600));
+    standing.changed().await.unwrap();
+    let Standing::LoggedIn { login, expires_at } = *standing.borrow_and_update() else {
+        panic!("a renewal is no end")
+    };
+    assert_eq!((login, expires_at), (1, Some(Instant::now() + Duration::from_secs(600))));
+    session.replace(&first).await.unwrap();
+    standing.changed().await.unwrap();
+    assert!(matches!(*standing.borrow_and_update(), Standing::LoggedIn { login: 2, .. }));
+    session.close().await.unwrap();
+    standing.changed().await.unwrap();
+    assert_eq!(*standing.borrow_and_update(), Standing::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_standing_of_a_dropped_session_is_its_end() {
+    let session = session(Scripted::new());
+    session.token().await.unwrap();
+    let standing = session.standing();
+    drop(session);
+    assert_eq!(*standing.borrow(), Standing::Closed);
+}
+
+/// What hangs on a token need not be made anew because its file was read again.
+#[tokio::test(start_paused = true)]
+async fn the_same_token_read_again_is_no_news() {
+    let session = session(Scripted::with_ours(false));
+    let denied = session.token().await.unwrap();
+    let mut standing = session.standing();
+    assert!(matches!(*standing.borrow_and_update(), Standing::LoggedIn { login: 1, .. }));
+    assert!(session.reconsider(&denied).await.is_none());
+    assert!(!standing.has_changed().unwrap());
+}

@@ -11,6 +11,7 @@ const JWT: Asked = Asked::Login("jwt");
 const USERPASS: Asked = Asked::Login("userpass");
 const WORK: Asked = Asked::Work;
 const PKI: Asked = Asked::Engine("pki");
+const LEASES: Asked = Asked::Engine("leases");
 
 /// What OpenBao 2.7.2 answers, word for word.
 const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
@@ -474,6 +475,52 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::Denied,
         K::PermissionDenied,
     ),
+    (400, r#"{"errors":["unknown role: nosuch"]}"#, LEASES, Fault::RoleUnknown, K::NotFound),
+    (400, r#"{"errors":["lease not found"]}"#, LEASES, Fault::LeaseGone, K::NotFound),
+    (400, r#"{"errors":["invalid lease"]}"#, LEASES, Fault::LeaseGone, K::NotFound),
+    (400, r#"{"errors":["lease is not renewable"]}"#, LEASES, Fault::NotRenewable, K::Unsupported),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* unable to start transaction: failed to connect to `user=postgres database=postgres`: 127.0.0.1:18433 (127.0.0.1): dial error: dial tcp 127.0.0.1:18433: connect: connection refused\n\n"]}"#,
+        LEASES,
+        Fault::DatabaseDown,
+        K::Unavailable,
+    ),
+    (
+        400,
+        r#"{"errors":["failed to renew entry: resp: (*logical.Response)(nil) err: 1 error occurred:\n\t* failed to connect to `user=postgres database=postgres`: 127.0.0.1:18433 (127.0.0.1): dial error: dial tcp 127.0.0.1:18433: connect: connection refused\n\n"]}"#,
+        LEASES,
+        Fault::DatabaseDown,
+        K::Unavailable,
+    ),
+    (
+        400,
+        r#"{"errors":["failed to revoke entry: resp: (*logical.Response)(nil) err: failed to connect to `user=postgres database=postgres`: 127.0.0.1:18433 (127.0.0.1): dial error: dial tcp 127.0.0.1:18433: connect: connection refused"]}"#,
+        LEASES,
+        Fault::DatabaseDown,
+        K::Unavailable,
+    ),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* \"notallowed\" is not an allowed role\n\n"]}"#,
+        LEASES,
+        Fault::RoleNotAllowed,
+        K::PermissionDenied,
+    ),
+    (
+        500,
+        r#"{"errors":["1 error occurred:\n\t* failed to find entry for connection with name: \"nodb\"\n\n"]}"#,
+        LEASES,
+        Fault::DatabaseUnknown,
+        K::ConfigInvalid,
+    ),
+    (
+        400,
+        r#"{"errors":["lease_id must be specified"]}"#,
+        LEASES,
+        Fault::BadRequest,
+        K::InvalidArgument,
+    ),
     (502, "<html>bad gateway</html>", WORK, Fault::Foreign, K::Unavailable),
     (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
     (504, "", WORK, Fault::Foreign, K::Timeout),
@@ -536,9 +583,6 @@ const ENGINES: &[(u16, &str, &str, Fault, K)] = &[
         Fault::BadRequest,
         K::InvalidArgument,
     ),
-    (400, "leases", "lease not found", Fault::LeaseGone, K::NotFound),
-    (400, "leases", "invalid lease", Fault::LeaseGone, K::NotFound),
-    (400, "leases", "lease is not renewable", Fault::NotRenewable, K::Unsupported),
     (400, "database", "unknown role: nosuch", Fault::RoleUnknown, K::NotFound),
     (
         400,
@@ -588,7 +632,7 @@ fn every_meaning_has_a_hint_of_its_own() {
 #[test]
 fn nothing_that_the_server_says_is_repeated() {
     for status in [400, 403, 404, 429, 500, 503] {
-        for asked in [WORK, KUBERNETES, APPROLE, PKI, Asked::Engine("transit")] {
+        for asked in [WORK, KUBERNETES, APPROLE, PKI, LEASES, Asked::Engine("transit")] {
             let body = r#"{"errors":["hunter2 permission denied hunter2"],"warnings":["hunter2"]}"#;
             let error = refusal(&answer(status, body), asked);
             assert!(!format!("{error:?}").contains("hunter2"), "{error}");

@@ -298,7 +298,7 @@ const WATCHDOG: &str = r#"
     rm -rf "$1"
 "#;
 
-fn tell(watchdog: &mut Child, server: Option<u32>) {
+pub(crate) fn tell(watchdog: &mut Child, server: Option<u32>) {
     let line = server.map_or_else(String::new, |id| id.to_string()) + "\n";
     let mut input = watchdog.stdin.as_ref().expect("the watchdog's input is piped");
     input.write_all(line.as_bytes()).expect("write to the watchdog");
@@ -322,10 +322,10 @@ fn spawn(binary: &Path, arguments: &[OsString], directory: &Directory) -> Child 
 
 /// A directory of one server. The watchdog removes it.
 #[derive(Debug)]
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         static COUNT: AtomicU16 = AtomicU16::new(0);
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -339,11 +339,11 @@ impl Directory {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, content).expect("write the server's configuration");
         path
@@ -354,7 +354,7 @@ impl Directory {
 ///
 /// The ports are below those that operating systems give to outgoing connections, so that no
 /// connection of another test can take one before the server does, or while it is down.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let offset = process::id().wrapping_mul(89);
@@ -371,11 +371,15 @@ fn free_port() -> u16 {
 fn binary_or_skip() -> Option<PathBuf> {
     let binary = binary();
     if binary.is_none() {
-        let reason = "no bao binary: run live/openbao/install.sh or set PIPE_LIVE_BAO";
-        let required = env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|value| value == "1");
-        assert!(!required, "{reason}");
-        // Not `eprintln!`, which the test harness would capture.
-        writeln!(io::stderr(), "SKIPPED: {reason}").expect("write to stderr");
+        skip("no bao binary: run live/openbao/install.sh or set PIPE_LIVE_BAO");
     }
     binary
+}
+
+/// Says why a test is skipped, which is a failure under `PIPE_TESTKIT_REQUIRE=1`.
+pub(crate) fn skip(reason: &str) {
+    let required = env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|value| value == "1");
+    assert!(!required, "{reason}");
+    // Not `eprintln!`, which the test harness would capture.
+    writeln!(io::stderr(), "SKIPPED: {reason}").expect("write to stderr");
 }

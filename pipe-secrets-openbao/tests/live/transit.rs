@@ -1,11 +1,6 @@
 //! Keys that stay at the server: encryption, signatures, rotation, batches.
 
-use std::sync::Arc;
-
-use pipe_core::identity::{JwtRequest, PrincipalId};
 use pipe_core::{Error, ErrorKind, SecretValue};
-use pipe_identity_oidc::TokenIssuer;
-use pipe_identity_oidc::jwt::{Algorithm, Signer, VerifyingKey};
 use pipe_secrets_openbao::{Hash, OpenBao};
 use serde_json::json;
 
@@ -171,59 +166,6 @@ async fn signatures_of_every_type_of_key() {
     expect(&error, ErrorKind::Unsupported, "aes256-gcm96");
 }
 
-/// The signatures are checked by another implementation than the one that made them.
-#[tokio::test]
-async fn tokens_are_signed_by_a_key_that_never_leaves_the_server() {
-    let kinds = ["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-2048", "aes256-gcm96"];
-    let keys: Vec<_> = kinds.iter().map(|kind| (*kind, json!({ "type": kind }))).collect();
-    let Some(bao) = transit(&keys).await else { return };
-    for (kind, algorithm) in [
-        ("ed25519", Algorithm::EdDsa),
-        ("ecdsa-p256", Algorithm::Es256),
-        ("ecdsa-p384", Algorithm::Es384),
-        ("rsa-2048", Algorithm::Rs256),
-        ("rsa-2048", Algorithm::Rs512),
-        ("rsa-2048", Algorithm::Ps256),
-        ("rsa-2048", Algorithm::Ps384),
-    ] {
-        let key = bao.signing_key("transit", kind).unwrap();
-        let signer = key.jwt_signer(Some(algorithm)).await.unwrap();
-        let public = VerifyingKey::from_jwk(&signer.public_jwk().unwrap()).unwrap();
-        let signature = signer.sign(b"message").await.unwrap();
-        public.verify(algorithm, b"message", &signature).unwrap();
-        public.verify(algorithm, b"other", &signature).unwrap_err();
-    }
-
-    let key = bao.signing_key("transit", "ecdsa-p256").unwrap();
-    let first = key.jwt_signer(None).await.unwrap();
-    let (first_id, first_jwk) = (first.key_id().unwrap().to_owned(), first.public_jwk().unwrap());
-    let issuer = TokenIssuer::new("https://platform.example", Arc::new(first)).unwrap();
-    let issuer = issuer.with_default_audience("https://api.example");
-    let request = JwtRequest::new(PrincipalId::new("service-account:bot").unwrap());
-    issuer.issue(&request).await.unwrap();
-    // The server's newest version is another one; the first signer still signs with its own.
-    key.rotate().await.unwrap();
-    let token = issuer.issue(&request).await.unwrap();
-    let token = token.token.expose_str().unwrap().to_owned();
-    let (message, signature) = token.rsplit_once('.').unwrap();
-    let signature = {
-        use base64::Engine as _;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap()
-    };
-    let public = VerifyingKey::from_jwk(&first_jwk).unwrap();
-    public.verify(Algorithm::Es256, message.as_bytes(), &signature).unwrap();
-    let second = key.jwt_signer(None).await.unwrap();
-    assert_ne!(second.key_id(), Some(&first_id[..]));
-    issuer.rotate(Arc::new(second)).unwrap();
-    assert_eq!(issuer.jwks()["keys"].as_array().map(Vec::len), Some(2));
-    issuer.issue(&request).await.unwrap();
-
-    let symmetric = bao.signing_key("transit", "aes256-gcm96").unwrap();
-    expect(&symmetric.jwt_signer(None).await.unwrap_err(), ErrorKind::Unsupported, "ed25519");
-    let error = key.jwt_signer(Some(Algorithm::Rs256)).await.unwrap_err();
-    expect(&error, ErrorKind::Unsupported, "algorithm");
-}
-
 #[tokio::test]
 async fn refusals() {
     let Some(bao) = transit(&[("k", json!({}))]).await else { return };
@@ -259,4 +201,68 @@ async fn a_misspelt_name_makes_no_key() {
     expect(&cipher.encrypt(&"x".into()).await.unwrap_err(), ErrorKind::NotFound, "key");
     expect(&cipher.encrypt_all(&["x".into()]).await.unwrap_err(), ErrorKind::NotFound, "key");
     assert_eq!(admin.read(&namespace, "transit/keys/mispelt").await.0, 404);
+}
+
+#[cfg(feature = "oidc")]
+mod jwt {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use pipe_core::identity::{JwtRequest, PrincipalId};
+    use pipe_identity_oidc::TokenIssuer;
+    use pipe_identity_oidc::jwt::{Algorithm, Signer, VerifyingKey};
+
+    use super::*;
+
+    /// The signatures are checked by another implementation than the one that made them.
+    #[tokio::test]
+    async fn tokens_are_signed_by_a_key_that_never_leaves_the_server() {
+        let kinds = ["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-2048", "aes256-gcm96"];
+        let keys: Vec<_> = kinds.iter().map(|kind| (*kind, json!({ "type": kind }))).collect();
+        let Some(bao) = transit(&keys).await else { return };
+        for (kind, algorithm) in [
+            ("ed25519", Algorithm::EdDsa),
+            ("ecdsa-p256", Algorithm::Es256),
+            ("ecdsa-p384", Algorithm::Es384),
+            ("rsa-2048", Algorithm::Rs256),
+            ("rsa-2048", Algorithm::Rs512),
+            ("rsa-2048", Algorithm::Ps256),
+            ("rsa-2048", Algorithm::Ps384),
+        ] {
+            let key = bao.signing_key("transit", kind).unwrap();
+            let signer = key.jwt_signer(Some(algorithm)).await.unwrap();
+            let public = VerifyingKey::from_jwk(&signer.public_jwk().unwrap()).unwrap();
+            let signature = signer.sign(b"message").await.unwrap();
+            public.verify(algorithm, b"message", &signature).unwrap();
+            public.verify(algorithm, b"other", &signature).unwrap_err();
+        }
+
+        let key = bao.signing_key("transit", "ecdsa-p256").unwrap();
+        let first = key.jwt_signer(None).await.unwrap();
+        let (first_id, first_jwk) =
+            (first.key_id().unwrap().to_owned(), first.public_jwk().unwrap());
+        let issuer = TokenIssuer::new("https://platform.example", Arc::new(first)).unwrap();
+        let issuer = issuer.with_default_audience("https://api.example");
+        let request = JwtRequest::new(PrincipalId::new("service-account:bot").unwrap());
+        issuer.issue(&request).await.unwrap();
+        // The server's newest version is another one; the first signer still signs with its own.
+        key.rotate().await.unwrap();
+        let token = issuer.issue(&request).await.unwrap();
+        let token = token.token.expose_str().unwrap().to_owned();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let public = VerifyingKey::from_jwk(&first_jwk).unwrap();
+        public.verify(Algorithm::Es256, message.as_bytes(), &signature).unwrap();
+        let second = key.jwt_signer(None).await.unwrap();
+        assert_ne!(second.key_id(), Some(&first_id[..]));
+        issuer.rotate(Arc::new(second)).unwrap();
+        assert_eq!(issuer.jwks()["keys"].as_array().map(Vec::len), Some(2));
+        issuer.issue(&request).await.unwrap();
+
+        let symmetric = bao.signing_key("transit", "aes256-gcm96").unwrap();
+        expect(&symmetric.jwt_signer(None).await.unwrap_err(), ErrorKind::Unsupported, "ed25519");
+        let error = key.jwt_signer(Some(Algorithm::Rs256)).await.unwrap_err();
+        expect(&error, ErrorKind::Unsupported, "algorithm");
+    }
 }
