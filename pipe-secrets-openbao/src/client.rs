@@ -1,5 +1,6 @@
 //! Requests with a token, which is replaced once when the server refuses it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rustify::endpoint::Endpoint;
 
 use crate::auth::Auth;
 use crate::error::{Asked, Fault};
+use crate::inline::Inline;
 use crate::login::ServerLogin;
 use crate::transport::{Answer, Headers, Transport};
 use pipe_http::session::{Session, Token};
@@ -22,12 +24,25 @@ pub(crate) enum Policy {
 }
 
 /// The server, for somebody who is logged in.
-#[derive(Debug)]
 pub(crate) struct Client {
     transport: Transport,
     pub(crate) session: Session<ServerLogin>,
+    /// Instead of the session.
+    inline: Option<Inline>,
     namespace: Option<Namespace>,
     identity: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("transport", &self.transport)
+            .field("session", &self.session)
+            .field("is_inline", &self.is_inline())
+            .field("namespace", &self.namespace)
+            .field("identity", &self.identity)
+            .finish()
+    }
 }
 
 impl Client {
@@ -35,6 +50,7 @@ impl Client {
         transport: Transport,
         namespace: Option<Namespace>,
         login: ServerLogin,
+        inline: Option<ServerLogin>,
         auth: &Auth,
         timeout: Duration,
     ) -> Self {
@@ -52,7 +68,13 @@ impl Client {
             },
             Auth::Userpass(auth) => format!("user `{}` of auth/{}", auth.username, auth.mount),
         };
-        Self { transport, session: Session::new(login, timeout), namespace, identity }
+        let (session, inline) = (Session::new(login, timeout), inline.map(Inline::new));
+        Self { transport, session, inline, namespace, identity }
+    }
+
+    /// Whether requests log themselves in, and there is no token.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inline.is_some()
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -85,13 +107,13 @@ impl Client {
         self.send_with_token(namespace, policy, request).await.map(|(answer, _)| answer)
     }
 
-    /// As `send`, and tells with which token.
+    /// As `send`, and tells with which token; there is none when requests log themselves in.
     pub(crate) async fn send_with_token<E: Endpoint>(
         &self,
         namespace: Option<&Namespace>,
         policy: Policy,
         request: impl Fn() -> E,
-    ) -> Result<(Answer, Arc<Token>)> {
+    ) -> Result<(Answer, Option<Arc<Token>>)> {
         let headers = Headers::in_namespace(self.joined(namespace)?.as_ref());
         self.exchange(&headers, policy, request).await
     }
@@ -107,6 +129,20 @@ impl Client {
     }
 
     async fn exchange<E: Endpoint>(
+        &self,
+        headers: &Headers,
+        policy: Policy,
+        request: impl Fn() -> E,
+    ) -> Result<(Answer, Option<Arc<Token>>)> {
+        if let Some(inline) = &self.inline {
+            let answer = inline.send(&self.transport, headers.clone(), request).await?;
+            return Ok((answer, None));
+        }
+        let (answer, token) = self.exchange_by_token(headers, policy, request).await?;
+        Ok((answer, Some(token)))
+    }
+
+    async fn exchange_by_token<E: Endpoint>(
         &self,
         headers: &Headers,
         policy: Policy,

@@ -49,6 +49,10 @@ pub struct OpenBaoConfig {
     pub other_addresses: Vec<String>,
     /// How we log in.
     pub auth: Auth,
+    /// Whether each request logs in by itself, so that no token is made, stored at the server,
+    /// renewed or given back; no. What has a lease cannot be read then, and `kv_version` has to be set.
+    #[serde(default)]
+    pub inline_auth: bool,
     /// The OpenBao namespace that we work in; the root namespace when absent.
     #[serde(default)]
     pub namespace: Option<String>,
@@ -102,6 +106,7 @@ impl OpenBaoConfig {
             address: address.into(),
             other_addresses: Vec::new(),
             auth: auth.into(),
+            inline_auth: false,
             namespace: None,
             auth_namespace: None,
             mount: default_mount(),
@@ -201,6 +206,14 @@ impl OpenBaoConfig {
         Self { other_addresses: other_addresses.into_iter().map(Into::into).collect(), ..self }
     }
 
+    /// Each request logs in by itself: no token is made, stored at the server, renewed or given back.
+    /// Of an AppRole, each request is a use of the secret id. What has a lease cannot be read then, and
+    /// the version of the KV engine has to be [set](Self::with_kv_version).
+    #[must_use]
+    pub fn with_inline_auth(self) -> Self {
+        Self { inline_auth: true, ..self }
+    }
+
     /// The OpenBao namespace that we work in, and log in to unless another is set for that.
     #[must_use]
     pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
@@ -295,6 +308,12 @@ impl OpenBaoConfig {
             own => parse("auth_namespace", own),
         };
         let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
+        if self.inline_auth && matches!(self.auth, Auth::Token(_)) {
+            faults.add("inline_auth", "cannot be used with a token, which needs no login");
+        }
+        if self.inline_auth && self.kv_version.is_none() {
+            faults.add("kv_version", "must be set with `inline_auth`, which cannot find it out");
+        }
         self.auth.check(self.http.client_certificate.is_some(), &mut faults);
         match (http, mount) {
             (Some(http), Some(mount)) if faults.is_empty() => {
@@ -320,6 +339,7 @@ impl fmt::Debug for OpenBaoConfig {
             .field("address", &shown(&self.address))
             .field("other_addresses", &others)
             .field("auth", &self.auth)
+            .field("inline_auth", &self.inline_auth)
             .field("namespace", &self.namespace)
             .field("auth_namespace", &self.auth_namespace)
             .field("mount", &self.mount)

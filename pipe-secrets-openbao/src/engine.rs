@@ -63,7 +63,10 @@ impl Engine {
     }
 
     /// As [`read`](Self::read), and tells with which token: what the server makes may end with it.
-    pub(crate) async fn read_with_token(&self, path: &str) -> Result<Option<(Answer, Arc<Token>)>> {
+    pub(crate) async fn read_with_token(
+        &self,
+        path: &str,
+    ) -> Result<Option<(Answer, Option<Arc<Token>>)>> {
         let call = Call::get(self.path(path));
         let (answer, token) = self.send(call).await?;
         match answer.0.error_kind() {
@@ -93,7 +96,7 @@ impl Engine {
         &self,
         path: &str,
         content: &impl Serialize,
-    ) -> Result<(Answer, Arc<Token>)> {
+    ) -> Result<(Answer, Option<Arc<Token>>)> {
         let (answer, token) = self.try_write(path, content).await?;
         match answer.0.error_kind() {
             None => Ok((answer, token)),
@@ -106,11 +109,11 @@ impl Engine {
         &self,
         path: &str,
         content: &impl Serialize,
-    ) -> Result<(Answer, Arc<Token>)> {
+    ) -> Result<(Answer, Option<Arc<Token>>)> {
         self.send(Call::post(self.path(path), body(content)?)).await
     }
 
-    async fn send(&self, call: Call) -> Result<(Answer, Arc<Token>)> {
+    async fn send(&self, call: Call) -> Result<(Answer, Option<Arc<Token>>)> {
         let namespace = self.namespace.as_ref();
         self.bao.client().send_with_token(namespace, self.policy, || call.clone()).await
     }

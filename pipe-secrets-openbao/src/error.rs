@@ -78,6 +78,7 @@ pub(crate) enum Fault {
     Upgrading,
     NoActiveNode,
     LeadershipLost,
+    InlineLease,
     Sealed,
     NamespaceSealed,
     NamespaceLocked,
@@ -165,6 +166,7 @@ impl Fault {
             }
             (400, Asked::Work) if says("batch tokens cannot be revoked") => Self::Irrevocable,
             (500, _) if says("active cluster node not found") => Self::NoActiveNode,
+            (500, _) if says("inline authentication cannot generate leases") => Self::InlineLease,
             (500, _) if says("leadership lost") => Self::LeadershipLost,
             (_, Asked::Engine(engine)) => Self::of_engine(engine, answer.status, says),
             (500, Asked::Login(_)) if says("could not load backend configuration") => {
@@ -488,6 +490,11 @@ impl Fault {
                 K::Unavailable,
                 "the cluster has no active node just now",
                 "try again shortly; if it lasts, check that a majority of the nodes is unsealed",
+            ),
+            Self::InlineLease => (
+                K::Unsupported,
+                "what has a lease cannot be read by requests that log in by themselves",
+                "set `inline_auth` to false: a lease belongs to a token",
             ),
             Self::LeadershipLost => (
                 K::Unavailable,

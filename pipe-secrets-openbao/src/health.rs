@@ -39,7 +39,15 @@ async fn ask(client: &Client) -> Health {
     if let (false, Some(state)) = (serves, worst) {
         return state;
     }
-    match client.send(None, Policy::Accept, || LookupTokenSelfRequest {}).await {
+    // A request that logs itself in has no token that could look at itself; that a path is denied
+    // says as well that the login is good.
+    let answer = match client.is_inline() {
+        true => {
+            client.send(None, Policy::Accept, || Call::get("sys/internal/ui/resultant-acl")).await
+        }
+        false => client.send(None, Policy::Accept, || LookupTokenSelfRequest {}).await,
+    };
+    match answer {
         Ok(answer) if answer.0.error_kind().is_none() => {
             match answer.parse::<serde::de::IgnoredAny>() {
                 Ok(_) => Health::healthy(),

@@ -6,6 +6,7 @@ mod config;
 mod engine;
 mod error;
 mod health;
+mod inline;
 mod kv;
 mod leases;
 mod login;

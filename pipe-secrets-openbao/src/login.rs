@@ -12,14 +12,14 @@ use pipe_core::{
     ConfigFaults, Error, ErrorKind, IdentityPlugin, Namespace, Result, SecretReader, SecretSource,
     SecretValue,
 };
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Mutex;
 use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
 
 use crate::auth::{AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, UserpassAuth};
+use crate::engine::body;
 use crate::error::{Asked, Fault, refusal};
 use crate::transport::{Answer, Call, Headers, Transport, token_header};
 use crate::value::Incoming;
@@ -101,26 +101,179 @@ impl ServerLogin {
         })
     }
 
+    /// What is sent to log in, with its secrets read anew.
+    async fn credentials(&self) -> Result<Option<Credentials<'_>>> {
+        let credentials = match &self.method {
+            Method::Token(_) => return Ok(None),
+            Method::Kubernetes { auth, token } => {
+                let jwt = token.read().await?;
+                if let Some(audience) = &auth.audience {
+                    check_audience(&jwt, audience)?;
+                }
+                let credentials = Credentials::new("kubernetes", &auth.mount).with_role(&auth.role);
+                credentials.with("role", auth.role.as_str().into(), "auth.role")?.with(
+                    "jwt",
+                    jwt,
+                    "auth.token_file",
+                )?
+            }
+            Method::AppRole { auth, role_id, secret_id } => {
+                let role_id = role_id.read().await?;
+                let secret_id = match secret_id {
+                    SecretId::Plain(reader) => reader.read().await?,
+                    SecretId::Wrapped { token, unwrapped } => {
+                        let token = token.read().await?;
+                        let mut unwrapped = unwrapped.lock().await;
+                        if unwrapped.as_ref().is_none_or(|(of, _)| *of != token) {
+                            *unwrapped = Some((token.clone(), self.unwrap(&token).await?));
+                        }
+                        unwrapped.as_ref().map_or(token, |(_, secret_id)| secret_id.clone())
+                    }
+                };
+                Credentials::new("approle", &auth.mount)
+                    .with("role_id", role_id, "auth.role_id")?
+                    .with("secret_id", secret_id, "auth.secret_id")?
+            }
+            Method::Jwt { auth, jwt } => {
+                let jwt = jwt.obtain().await?.token;
+                let credentials = Credentials::new("jwt", &auth.mount)
+                    .with_role(auth.role.as_deref().unwrap_or("the default one"))
+                    .with("jwt", jwt, "auth.jwt")?;
+                match &auth.role {
+                    Some(role) => credentials.with("role", role.as_str().into(), "auth.role")?,
+                    None => credentials,
+                }
+            }
+            Method::Cert(auth) => {
+                let credentials = Credentials::new("cert", &auth.mount)
+                    .with_role(auth.role.as_deref().unwrap_or("any that fits"));
+                match &auth.role {
+                    // Without it the server takes whatever role fits, also another than was meant.
+                    Some(role) => credentials.with("name", role.as_str().into(), "auth.role")?,
+                    None => credentials,
+                }
+            }
+            Method::Userpass { auth, password } => {
+                let password = password.read().await?;
+                let credentials = Credentials::new("userpass", &auth.mount);
+                Credentials { user: Some(&auth.username), ..credentials }.with(
+                    "password",
+                    password,
+                    "auth.password",
+                )?
+            }
+        };
+        Ok(Some(credentials))
+    }
+
+    /// The headers by which a request logs itself in, and what to say when it cannot.
+    pub(crate) async fn inline(&self) -> Result<(Headers, Refusal)> {
+        #[derive(Serialize)]
+        struct Parameter<'a> {
+            key: &'a str,
+            value: &'a str,
+        }
+        let credentials = self.credentials().await?.ok_or_else(|| {
+            let mut faults = ConfigFaults::new();
+            faults.add("inline_auth", "cannot be used with a token, which needs no login");
+            faults.into_error()
+        })?;
+        let mut parameters = Vec::with_capacity(credentials.parameters.len());
+        for (key, value) in &credentials.parameters {
+            let value = value.expose_str().unwrap_or_default();
+            let json = body(&Parameter { key, value })?;
+            // With padding, the server refuses it.
+            parameters
+                .push(token_header(&Zeroizing::new(URL_SAFE_NO_PAD.encode(&*json)).as_bytes())?);
+        }
+        let headers = Headers::logging_in(&credentials.path(), parameters, &self.headers)?;
+        Ok((headers, credentials.refusal()))
+    }
+
     /// Posts the credentials. They are wiped after the request, which vaultrs' own login requests
     /// would not do.
-    async fn post(
-        &self,
-        method: &'static str,
-        mount: &str,
-        user: Option<&str>,
-        credentials: &impl Serialize,
-    ) -> Result<Granted> {
-        let mut body = Zeroizing::new(Vec::with_capacity(8 << 10));
-        serde_json::to_writer(&mut *body, credentials).map_err(|_| {
-            Error::new(ErrorKind::ConfigInvalid, "the credentials cannot be written as JSON")
-        })?;
-        let mut path = format!("auth/{}/login", mount.trim_matches('/'));
-        if let Some(user) = user {
+    async fn post(&self, credentials: &Credentials<'_>) -> Result<Granted> {
+        let body = body(credentials)?;
+        let answer =
+            self.transport.send(Call::post(credentials.path(), body), &self.headers).await?;
+        let refusal = credentials.refusal();
+        granted(&answer, Asked::Login(credentials.method)).map_err(|error| refusal.told(error))
+    }
+}
+
+/// What is sent to log in.
+struct Credentials<'a> {
+    method: &'static str,
+    mount: &'a str,
+    user: Option<&'a str>,
+    role: Option<&'a str>,
+    /// All of them text.
+    parameters: Vec<(&'static str, SecretValue)>,
+}
+
+impl<'a> Credentials<'a> {
+    fn new(method: &'static str, mount: &'a str) -> Self {
+        let mount = mount.trim_matches('/');
+        Self { method, mount, user: None, role: None, parameters: Vec::new() }
+    }
+
+    /// The role, for errors.
+    fn with_role(self, role: &'a str) -> Self {
+        Self { role: Some(role), ..self }
+    }
+
+    fn with(
+        mut self,
+        key: &'static str,
+        value: SecretValue,
+        setting: &'static str,
+    ) -> Result<Self> {
+        if value.expose_str().is_none() {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "the credential is not text")
+                .with("setting", setting));
+        }
+        self.parameters.push((key, value));
+        Ok(self)
+    }
+
+    fn path(&self) -> String {
+        let mut path = format!("auth/{}/login", self.mount);
+        if let Some(user) = self.user {
             path.extend(["/", user]);
         }
-        let answer = self.transport.send(Call::post(path, body), &self.headers).await?;
-        granted(&answer, Asked::Login(method))
-            .map_err(|error| error.with("auth", method).with("auth_mount", mount))
+        path
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal {
+            method: self.method,
+            mount: self.mount.to_owned(),
+            role: self.role.map(str::to_owned),
+        }
+    }
+}
+
+impl Serialize for Credentials<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let texts = self.parameters.iter();
+        serializer.collect_map(texts.map(|(key, value)| (key, value.expose_str())))
+    }
+}
+
+/// What a login that was refused is told by.
+pub(crate) struct Refusal {
+    pub(crate) method: &'static str,
+    mount: String,
+    role: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn told(&self, error: Error) -> Error {
+        let error = error.with("auth", self.method).with("auth_mount", &self.mount);
+        match &self.role {
+            Some(role) => error.with("role", role),
+            None => error,
+        }
     }
 }
 
@@ -145,85 +298,12 @@ impl Login for ServerLogin {
     }
 
     async fn login(&self) -> Result<Granted> {
-        match &self.method {
-            Method::Token(reader) => {
-                let token = reader.read().await?;
-                Ok(Granted::found(token))
-            }
-            Method::Kubernetes { auth, token } => {
-                let jwt = token.read().await?;
-                if let Some(audience) = &auth.audience {
-                    check_audience(&jwt, audience)?;
-                }
-                #[derive(Serialize)]
-                struct Credentials<'a> {
-                    role: &'a str,
-                    jwt: &'a str,
-                }
-                let jwt = text(&jwt, "auth.token_file")?;
-                let credentials = Credentials { role: &auth.role, jwt };
-                let login = self.post("kubernetes", &auth.mount, None, &credentials).await;
-                login.map_err(|error| error.with("role", &auth.role))
-            }
-            Method::AppRole { auth, role_id, secret_id } => {
-                #[derive(Serialize)]
-                struct Credentials<'a> {
-                    role_id: &'a str,
-                    secret_id: &'a str,
-                }
-                let role_id = role_id.read().await?;
-                let secret_id = match secret_id {
-                    SecretId::Plain(reader) => reader.read().await?,
-                    SecretId::Wrapped { token, unwrapped } => {
-                        let token = token.read().await?;
-                        let mut unwrapped = unwrapped.lock().await;
-                        if unwrapped.as_ref().is_none_or(|(of, _)| *of != token) {
-                            *unwrapped = Some((token.clone(), self.unwrap(&token).await?));
-                        }
-                        unwrapped.as_ref().map_or(token, |(_, secret_id)| secret_id.clone())
-                    }
-                };
-                let credentials = Credentials {
-                    role_id: text(&role_id, "auth.role_id")?,
-                    secret_id: text(&secret_id, "auth.secret_id")?,
-                };
-                self.post("approle", &auth.mount, None, &credentials).await
-            }
-            Method::Jwt { auth, jwt } => {
-                #[derive(Serialize)]
-                struct Credentials<'a> {
-                    #[serde(skip_serializing_if = "Option::is_none")]
-                    role: Option<&'a str>,
-                    jwt: &'a str,
-                }
-                let jwt = jwt.obtain().await?.token;
-                let jwt = text(&jwt, "auth.jwt")?;
-                let credentials = Credentials { role: auth.role.as_deref(), jwt };
-                let login = self.post("jwt", &auth.mount, None, &credentials).await;
-                let role = auth.role.as_deref().unwrap_or("the default one");
-                login.map_err(|error| error.with("role", role))
-            }
-            Method::Cert(auth) => {
-                // Without it the server takes whatever role fits, also another than was meant.
-                #[derive(Serialize)]
-                struct Credentials<'a> {
-                    #[serde(skip_serializing_if = "Option::is_none")]
-                    name: Option<&'a str>,
-                }
-                let credentials = Credentials { name: auth.role.as_deref() };
-                let login = self.post("cert", &auth.mount, None, &credentials).await;
-                let role = auth.role.as_deref().unwrap_or("any that fits");
-                login.map_err(|error| error.with("role", role))
-            }
-            Method::Userpass { auth, password } => {
-                #[derive(Serialize)]
-                struct Credentials<'a> {
-                    password: &'a str,
-                }
-                let password = password.read().await?;
-                let credentials = Credentials { password: text(&password, "auth.password")? };
-                self.post("userpass", &auth.mount, Some(&auth.username), &credentials).await
-            }
+        if let Method::Token(reader) = &self.method {
+            return Ok(Granted::found(reader.read().await?));
+        }
+        match self.credentials().await? {
+            Some(credentials) => self.post(&credentials).await,
+            None => Err(Error::new(ErrorKind::Unexpected, "there is nothing to log in with")),
         }
     }
 
@@ -258,12 +338,6 @@ fn granted(answer: &Answer, asked: Asked) -> Result<Granted> {
     })?;
     let lifetime = (auth.lease_duration > 0).then(|| Duration::from_secs(auth.lease_duration));
     Ok(Granted::obtained(auth.client_token.into(), lifetime).with_renewable(auth.renewable))
-}
-
-fn text<'a>(secret: &'a SecretValue, setting: &'static str) -> Result<&'a str> {
-    secret.expose_str().ok_or_else(|| {
-        Error::new(ErrorKind::ConfigInvalid, "the credential is not text").with("setting", setting)
-    })
 }
 
 /// Refuses to send a token to a server that it was not meant for. Whether the token is genuine is

@@ -73,9 +73,14 @@ impl OpenBao {
         let transport = Transport::new(checked.http, checked.others);
         let timeout = config.http.timeout;
         let home = checked.auth_namespace.as_ref();
-        let login = ServerLogin::new(transport.clone(), home, &config.auth, identity);
-        let login = login.map_err(locate)?;
-        let client = Client::new(transport, checked.namespace, login, &config.auth, timeout);
+        let login = |identity| ServerLogin::new(transport.clone(), home, &config.auth, identity);
+        let inline = match config.inline_auth {
+            true => Some(login(identity.clone()).map_err(locate)?),
+            false => None,
+        };
+        let login = login(identity).map_err(locate)?;
+        let client =
+            Client::new(transport.clone(), checked.namespace, login, inline, &config.auth, timeout);
         Ok(Self(Arc::new(Inner {
             kv: Kv::new(checked.mount, config.page_size, checked.kv_version, config.owner),
             client,

@@ -83,15 +83,17 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
             fault => Err(fault.error(&answer.0).with("path", path)),
         };
     }
-    told(&answer, &token, path).map(Some)
+    told(&answer, token.as_deref(), path).map(Some)
 }
 
 /// What an answer holds. A token that it was given a lease for is marked.
-pub(crate) fn told(answer: &Answer, token: &Token, path: &str) -> Result<ReadSecret> {
+pub(crate) fn told(answer: &Answer, token: Option<&Token>, path: &str) -> Result<ReadSecret> {
     let parsed = answer.parse::<&RawValue>()?;
     let lease = Lease::of(&parsed);
     if lease.is_some() {
-        token.has_lease();
+        if let Some(token) = token {
+            token.has_lease();
+        }
     }
     let data = parsed.data.map_or("null", RawValue::get);
     let secret = match serde_json::from_str::<Versioned>(data) {

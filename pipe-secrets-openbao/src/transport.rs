@@ -33,6 +33,11 @@ const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 /// In seconds, when it is a number alone.
 const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 
+const INLINE_PATH: HeaderName = HeaderName::from_static("x-vault-inline-auth-path");
+const INLINE_NAMESPACE: HeaderName = HeaderName::from_static("x-vault-inline-auth-namespace");
+/// Says that a request did not get through its own login.
+const INLINE_FAILED: HeaderName = HeaderName::from_static("x-vault-inline-auth-failed");
+
 const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
 const INCONSISTENT: HeaderName = HeaderName::from_static("x-vault-inconsistent");
 
@@ -42,6 +47,8 @@ pub(crate) struct Headers {
     token: Option<HeaderValue>,
     namespace: Option<HeaderValue>,
     wrap_ttl: Option<HeaderValue>,
+    /// The login that the request does itself: headers, in the order of their names.
+    inline: Arc<[(HeaderName, HeaderValue)]>,
 }
 
 impl Headers {
@@ -49,7 +56,30 @@ impl Headers {
     pub(crate) fn in_namespace(namespace: Option<&Namespace>) -> Self {
         // A namespace is ASCII by construction.
         let namespace = namespace.and_then(|n| HeaderValue::from_str(n.as_str()).ok());
-        Self { token: None, namespace, wrap_ttl: None }
+        Self { namespace, ..Self::default() }
+    }
+
+    /// Logging in with each request, at this path and in the namespace of these headers.
+    pub(crate) fn logging_in(path: &str, parameters: Vec<HeaderValue>, at: &Self) -> Result<Self> {
+        let unusable = || {
+            Error::new(ErrorKind::ConfigInvalid, "the login cannot be told in a header")
+                .hint("check `auth.mount` and `auth.username`")
+        };
+        let path = HeaderValue::from_str(path).map_err(|_| unusable())?;
+        let mut inline = vec![(INLINE_PATH, path)];
+        let namespace = at.namespace.clone();
+        // The request's own namespace may be another.
+        inline.push((INLINE_NAMESPACE, namespace.unwrap_or(HeaderValue::from_static("/"))));
+        for (number, parameter) in parameters.into_iter().enumerate() {
+            let name = format!("x-vault-inline-auth-parameter-{number}");
+            inline.push((HeaderName::try_from(name).map_err(|_| unusable())?, parameter));
+        }
+        Ok(Self { inline: inline.into(), ..Self::default() })
+    }
+
+    /// With the login of others.
+    pub(crate) fn with_login_of(self, other: &Self) -> Self {
+        Self { inline: Arc::clone(&other.inline), ..self }
     }
 
     /// The answer is to wait at the server, behind a token.
@@ -244,6 +274,9 @@ impl Transport {
         if let Some(namespace) = &headers.namespace {
             outgoing.insert(NAMESPACE, namespace.clone());
         }
+        for (name, value) in &*headers.inline {
+            outgoing.insert(name.clone(), value.clone());
+        }
         if let Some(ttl) = &headers.wrap_ttl {
             outgoing.insert(WRAP_TTL, ttl.clone());
         }
@@ -327,6 +360,14 @@ struct Data<T> {
 pub(crate) struct Answer(pub(crate) HttpResponse);
 
 impl Answer {
+    /// Whether it is the request's own login that was refused.
+    pub(crate) fn is_of_login(&self) -> bool {
+        // A login that the auth method answers has the header, one that it cannot has the text.
+        const TEXT: &[u8] = b"failed to perform inline authentication";
+        self.0.headers.get(INLINE_FAILED).is_some_and(|failed| failed == "true")
+            || (self.0.error_kind().is_some() && memchr::memmem::find(&self.0.body, TEXT).is_some())
+    }
+
     /// The data of an answer of a KV v2 engine.
     pub(crate) fn data<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         let not_kv2 = |message: &'static str| {

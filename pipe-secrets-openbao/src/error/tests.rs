@@ -521,6 +521,13 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         Fault::BadRequest,
         K::InvalidArgument,
     ),
+    (
+        500,
+        r#"{"errors":["requests with inline authentication cannot generate leases"]}"#,
+        WORK,
+        Fault::InlineLease,
+        K::Unsupported,
+    ),
     (502, "<html>bad gateway</html>", WORK, Fault::Foreign, K::Unavailable),
     (500, r#"{"errors":["internal error"]}"#, WORK, Fault::Other, K::Unexpected),
     (504, "", WORK, Fault::Foreign, K::Timeout),

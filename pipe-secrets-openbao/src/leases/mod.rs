@@ -116,6 +116,9 @@ impl LeaseManager {
     }
 
     async fn start(&self, path: &str) -> Result<LeasedSecret> {
+        if self.engine.bao().client().is_inline() {
+            return Err(Fault::InlineLease.alone());
+        }
         let source = LeasedPath { leases: self.clone(), path: bare_path(path)?.to_owned() };
         let settings = Settings {
             path: source.path.clone(),
@@ -259,7 +262,8 @@ impl Source for LeasedPath {
                 .with("path", &self.path)
                 .hint("check the path, the mount and the namespace"));
         };
-        let read = told(&answer, &token, &self.path)?;
+        let Some(token) = token else { return Err(Fault::InlineLease.alone()) };
+        let read = told(&answer, Some(&token), &self.path)?;
         let lease = read.lease.ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "what the path holds has no lease").hint(
                 "open a path that makes credentials, such as `database/creds/<role>`; read others \

@@ -2,7 +2,10 @@
 
 use pipe_secrets_openbao::OpenBao;
 
-use crate::setup::{by_approle, by_jwt, by_kubernetes, by_token, by_userpass, denied, unavailable};
+use crate::setup::{
+    by_approle, by_inline_approle, by_jwt, by_kubernetes, by_token, by_userpass, denied,
+    unavailable,
+};
 
 mod token {
     use super::*;
@@ -27,6 +30,11 @@ mod jwt {
 mod userpass {
     use super::*;
     pipe_testkit::secrets_compliance!(by_userpass);
+}
+
+mod inline {
+    use super::*;
+    pipe_testkit::secrets_compliance!(by_inline_approle);
 }
 
 mod kv1 {

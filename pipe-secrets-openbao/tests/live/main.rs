@@ -4,6 +4,7 @@
 mod admin;
 mod cluster;
 mod compliance;
+mod inline;
 mod kv;
 mod leases;
 mod lifecycle;

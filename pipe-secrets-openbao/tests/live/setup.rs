@@ -56,6 +56,22 @@ pub(crate) async fn by_token() -> Option<(OpenBao, ())> {
     Some((plugin(config(server.address(), &namespace, token(made))), ()))
 }
 
+/// With AppRole, each request by itself.
+pub(crate) async fn by_inline_approle() -> Option<(OpenBao, ())> {
+    let server = server::shared().await?;
+    let namespace = namespace(server.admin()).await;
+    let role = json!({ "token_policies": ["bot"], "token_ttl": "10m" });
+    let (role_id, secret_id) = server.admin().approle(&namespace, "bots", role).await;
+    let auth = AppRoleAuth::new(
+        SecretSource::Value(role_id.into()),
+        SecretSource::Value(secret_id.into()),
+    );
+    Some((
+        plugin(config(server.address(), &namespace, auth).with_inline_auth().with_kv_version(2)),
+        (),
+    ))
+}
+
 /// On an engine of version 1, which is configured or found out.
 pub(crate) async fn kv1(version: Option<u8>) -> Option<(OpenBao, ())> {
     let server = server::shared().await?;

@@ -1,0 +1,71 @@
+//! Logging in with each request: no token is made, none is stored at the server, and none has to
+//! be renewed or given back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pipe_core::{Error, Result};
+use rustify::endpoint::Endpoint;
+use tokio::time::Instant;
+
+use crate::error::{Asked, refusal};
+use crate::login::ServerLogin;
+use crate::transport::{Answer, Headers, Transport};
+
+/// After a refused login, callers get the same refusal for this long, unless it asks for more.
+const COOLDOWN: Duration = Duration::from_secs(1);
+
+/// The login that goes with each request.
+pub(crate) struct Inline {
+    login: ServerLogin,
+    /// Whether a login has worked. Until then requests go one by one: a wrong password that many
+    /// send at once locks the user out.
+    proven: AtomicBool,
+    first: tokio::sync::Mutex<()>,
+    /// Until when everybody gets this refusal.
+    failed: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Inline {
+    pub(crate) fn new(login: ServerLogin) -> Self {
+        let (proven, first, failed) =
+            (AtomicBool::new(false), Default::default(), Mutex::default());
+        Self { login, proven, first, failed }
+    }
+
+    /// Sends a request with its login. A login that is refused is an error, anything else an
+    /// answer.
+    pub(crate) async fn send<E: Endpoint>(
+        &self,
+        transport: &Transport,
+        headers: Headers,
+        request: impl Fn() -> E,
+    ) -> Result<Answer> {
+        // Every wait within it has a deadline of its own.
+        let _first = match self.proven.load(Ordering::Relaxed) {
+            true => None,
+            false => Some(self.first.lock().await),
+        };
+        if let Some((until, error)) = &*self.failed()
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
+        let (login, refused) = self.login.inline().await?;
+        let answer = transport.send(request(), &headers.with_login_of(&login)).await?;
+        if !answer.is_of_login() {
+            self.proven.store(true, Ordering::Relaxed);
+            return Ok(answer);
+        }
+        let error = refused.told(refusal(&answer.0, Asked::Login(refused.method)));
+        self.proven.store(false, Ordering::Relaxed);
+        let until = Instant::now() + error.retry_after().unwrap_or(COOLDOWN);
+        *self.failed() = Some((until, error.clone()));
+        Err(error)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<(Instant, Error)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
