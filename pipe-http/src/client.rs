@@ -125,7 +125,11 @@ impl HttpClient {
     /// # Errors
     /// As for [`send`](Self::send), up to the head of the answer.
     pub async fn stream(&self, request: http::Request<Vec<u8>>) -> Result<HttpStream> {
-        let answer = self.execute(self.prepare(request)?);
+        self.begin(self.prepare(request)?).await
+    }
+
+    pub(crate) async fn begin(&self, request: Request) -> Result<HttpStream> {
+        let answer = self.execute(request);
         let head = async { answer.await.map_err(|error| transport(&error)) };
         let response = self.within_timeout(head).await?;
         Ok(HttpStream::new(response, self.clone()))

@@ -8,7 +8,7 @@ use pipe_core::Result;
 use reqwest::Request;
 use zeroize::Zeroizing;
 
-use crate::{HttpClient, HttpResponse};
+use crate::{HttpClient, HttpResponse, HttpStream};
 
 /// A request to the server of an [`HttpClient`], made by [`HttpClient::request`].
 #[must_use = "a request does nothing until it is sent"]
@@ -40,6 +40,15 @@ impl<'a> HttpRequest<'a> {
     #[cfg(test)]
     pub(crate) fn url(&self) -> &url::Url {
         self.inner.url()
+    }
+
+    /// Sends it once, and returns when the head of the answer is there: for bodies that are long,
+    /// or have no end.
+    ///
+    /// # Errors
+    /// As for [`HttpClient::stream`].
+    pub async fn stream(self) -> Result<HttpStream> {
+        self.client.begin(self.inner).await
     }
 
     /// Sends it once, and reads the whole answer.

@@ -175,7 +175,17 @@ impl Client {
         }
     }
 
-    fn joined(&self, namespace: Option<&Namespace>) -> Result<Option<Namespace>> {
+    /// The headers of a request that is sent without [`send`](Self::send): nothing is replaced that
+    /// the server refuses.
+    pub(crate) async fn headers(&self) -> Result<Headers> {
+        let headers = Headers::in_namespace(self.namespace.as_ref());
+        match &self.inline {
+            Some(inline) => inline.headers(headers).await,
+            None => Ok(headers.with_token(self.session.token().await?.header())),
+        }
+    }
+
+    pub(crate) fn joined(&self, namespace: Option<&Namespace>) -> Result<Option<Namespace>> {
         match (&self.namespace, namespace) {
             (Some(ours), Some(below)) => Namespace::new(format!("{ours}/{below}")).map(Some),
             (ours, below) => Ok(below.or(ours.as_ref()).cloned()),

@@ -56,6 +56,7 @@ pub(crate) enum Fault {
     DatabaseUnknown,
     RoleNotAllowed,
     WrapGone,
+    NoRaft,
     TooComplex,
     TooLarge,
     BadRequest,
@@ -369,6 +370,11 @@ impl Fault {
                 K::PermissionDenied,
                 "the database's config does not allow the role",
                 "add the role to `allowed_roles` in the config of the database",
+            ),
+            Self::NoRaft => (
+                K::Unsupported,
+                "the server has no raft storage to take a snapshot of, or it is not asked in the root namespace",
+                "use a plugin without `namespace`, on a server whose storage is raft",
             ),
             Self::WrapGone => (
                 K::NotFound,

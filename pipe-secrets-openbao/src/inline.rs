@@ -65,6 +65,12 @@ impl Inline {
         Err(error)
     }
 
+    /// The headers of a request, with its login.
+    pub(crate) async fn headers(&self, headers: Headers) -> Result<Headers> {
+        let (login, _) = self.login.inline().await?;
+        Ok(headers.with_login_of(&login))
+    }
+
     fn failed(&self) -> MutexGuard<'_, Option<(Instant, Error)>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use pipe_core::secrets::{Change, Secret, SecretVersion, WriteOutcome};
+use pipe_core::secrets::{Change, ListQuery, Secret, SecretVersion, WriteOutcome};
 use pipe_core::{Error, ErrorKind, Namespace, Result, SecretData, SecretName, SecretRef};
 use serde::{Deserialize, Serialize};
 use vaultrs::api::kv2::requests::{DeleteLatestSecretVersionRequest, ReadSecretRequest};
@@ -108,6 +108,23 @@ impl Kv {
 
     pub(crate) fn path(&self, kind: &str, name: &str) -> String {
         format!("{}/{kind}/{name}", self.mount)
+    }
+
+    /// Where a secret is, as policies have it.
+    pub(crate) fn data_path(&self, secret: &SecretRef) -> String {
+        match self.form(secret.namespace.as_ref()) {
+            Form::V1 => format!("{}/{}", self.mount, secret.name),
+            Form::V2 => self.path("data", secret.name.as_str()),
+        }
+    }
+
+    /// Where secrets are listed first, as policies have it.
+    pub(crate) fn list_path(&self, query: &ListQuery) -> String {
+        let folder = query.prefix.as_ref().map(|p| format!("{p}/")).unwrap_or_default();
+        match self.form(query.namespace.as_ref()) {
+            Form::V1 => format!("{}/{folder}", self.mount),
+            Form::V2 => self.path("detailed-metadata", &folder),
+        }
     }
 
     pub(crate) async fn get(&self, client: &Client, secret: &SecretRef) -> Result<Option<Secret>> {

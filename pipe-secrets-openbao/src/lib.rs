@@ -3,6 +3,7 @@
 mod auth;
 mod client;
 mod config;
+mod doctor;
 mod engine;
 mod error;
 mod health;
@@ -10,9 +11,11 @@ mod inline;
 mod kv;
 mod leases;
 mod login;
+mod needs;
 mod pki;
 mod plugin;
 mod raw;
+mod snapshot;
 mod transit;
 mod transport;
 mod value;
@@ -24,12 +27,14 @@ pub use self::auth::{
     AppRoleAuth, Auth, CertAuth, JwtAuth, KubernetesAuth, TokenAuth, UserpassAuth,
 };
 pub use self::config::OpenBaoConfig;
+pub use self::doctor::{Diagnosis, Finding, Topic, Verdict};
 pub use self::kv::{
     FindQuery, FoundSecret, KeyChanges, SecretMetadata, SecretState, VersionInfo, VersionState,
 };
 pub use self::leases::{
     LeaseEvent, LeaseEvents, LeaseInfo, LeaseManager, LeasedCredentials, LeasedSecret,
 };
+pub use self::needs::Need;
 #[cfg(feature = "rustls")]
 pub use self::pki::CertificateResolver;
 pub use self::pki::{

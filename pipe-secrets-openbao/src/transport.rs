@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use pipe_core::{Error, ErrorKind, Namespace, Result};
-use pipe_http::{HttpClient, HttpRequest, HttpResponse};
+use pipe_http::{HttpClient, HttpRequest, HttpResponse, HttpStream};
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
@@ -225,6 +225,16 @@ impl Transport {
         Ok(Answer(answer))
     }
 
+    /// As `send_to`, up to the head of the answer.
+    pub(crate) async fn stream_from(
+        &self,
+        node: &HttpClient,
+        endpoint: &impl Endpoint,
+        headers: &Headers,
+    ) -> Result<HttpStream> {
+        self.request(node, endpoint, headers)?.stream().await
+    }
+
     /// The node that a standby points to, when it is one of ours; else the next one.
     fn after(&self, node: usize, outcome: &Result<Answer>) -> usize {
         let all = &self.0.all;
@@ -299,13 +309,13 @@ impl Transport {
 
 /// Why another node is to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     NotDone,
     MayHaveBeenDone,
 }
 
 impl Verdict {
-    fn on(outcome: &Result<Answer>) -> Option<Self> {
+    pub(crate) fn on(outcome: &Result<Answer>) -> Option<Self> {
         match outcome {
             Ok(answer) if matches!(answer.0.status, 300..400 | 429 | 500 | 503) => {
                 match Fault::of(&answer.0, Asked::Work) {

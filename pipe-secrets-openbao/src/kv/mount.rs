@@ -40,6 +40,11 @@ impl Kv {
         }
     }
 
+    /// The version of the engine in the plugin's own namespace.
+    pub(crate) async fn found(&self, client: &Client) -> Result<u8> {
+        self.detect(client, None).await.map(Form::number)
+    }
+
     /// Asks, once per namespace, which engine says that nothing is there: those of version 1 and
     /// the cubbyhole say it too, and would store a write in another form.
     ///

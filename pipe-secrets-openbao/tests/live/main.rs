@@ -4,6 +4,7 @@
 mod admin;
 mod cluster;
 mod compliance;
+mod doctor;
 mod inline;
 mod kv;
 mod leases;
