@@ -141,10 +141,11 @@ impl OpenBao {
         for node in self.client().transport().nodes() {
             serves |= self.look_at_node(node, &mut findings).await;
         }
-        if serves && self.look_at_login(&mut findings).await {
-            if self.look_at_engine(&mut findings).await {
-                self.look_at_policy(needs, &mut findings).await;
-            }
+        let works = serves
+            && self.look_at_login(&mut findings).await
+            && self.look_at_engine(&mut findings).await;
+        if works {
+            self.look_at_policy(needs, &mut findings).await;
         }
         Diagnosis { findings }
     }

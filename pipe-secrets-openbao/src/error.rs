@@ -9,10 +9,6 @@ use pipe_core::{Error, ErrorKind};
 use pipe_http::HttpResponse;
 use serde::Deserialize;
 
-/// Five wrong passwords lock a user out, unless it is configured otherwise: whoever corrects one has a
-/// quarter of an hour for it.
-const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(240);
-
 /// What was asked for, because the same answer means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -117,7 +113,10 @@ impl Fault {
             (413, _) => Self::TooLarge,
             (400, _) if says("high complexity") => Self::TooComplex,
             (400, _) if says("upgrade from non-versioned to versioned") => Self::Upgrading,
-            (400, Asked::Work) if says("check-and-set parameter did not match") => {
+            (400, Asked::Work)
+                if says("check-and-set parameter did not match")
+                    || says("check-and-set parameter does not match") =>
+            {
                 Self::CasMismatch
             }
             (400, Asked::Work) if says("check-and-set parameter required") => Self::CasRequired,
@@ -558,8 +557,6 @@ impl Fault {
         };
         let error = Error::new(kind, message).with("status", answer.status).hint(hint);
         let delay = pipe_http::retry_after(&answer.headers, std::time::SystemTime::now());
-        let delay =
-            delay.or((self == Self::LoginPasswordRefused).then_some(AFTER_A_WRONG_PASSWORD));
         match delay {
             Some(delay) => error.retry_in(delay.max(Duration::from_secs(1))),
             None => error,

@@ -9,7 +9,6 @@ use pipe_core::{Error, Result};
 use rustify::endpoint::Endpoint;
 use tokio::time::Instant;
 
-use crate::error::{Asked, refusal};
 use crate::login::ServerLogin;
 use crate::transport::{Answer, Headers, Transport};
 
@@ -58,9 +57,10 @@ impl Inline {
             self.proven.store(true, Ordering::Relaxed);
             return Ok(answer);
         }
-        let error = refused.told(refusal(&answer.0, Asked::Login(refused.method)));
+        let error = self.login.refused(&answer, refused);
         self.proven.store(false, Ordering::Relaxed);
-        let until = Instant::now() + error.retry_after().unwrap_or(COOLDOWN);
+        let until =
+            Instant::now() + error.retry_after().map_or(COOLDOWN, |after| after.max(COOLDOWN));
         *self.failed() = Some((until, error.clone()));
         Err(error)
     }

@@ -1,6 +1,6 @@
 //! Logging in, renewing and giving back.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use pipe_core::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use vaultrs::api::AuthInfo;
 use vaultrs::api::token::requests::{RenewTokenSelfRequest, RevokeTokenSelfRequest};
 use zeroize::Zeroizing;
@@ -25,12 +26,18 @@ use crate::transport::{Answer, Call, Headers, Transport, token_header};
 use crate::value::Incoming;
 use pipe_http::session::{Granted, Login};
 
+/// By default, five wrong passwords lock a user out, of which none is fifteen minutes after the one
+/// before. Whoever corrects it at the server has it taken within this time.
+const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(240);
+
 /// The configured login, with its secrets read anew each time.
 pub(crate) struct ServerLogin {
     transport: Transport,
     /// The namespace of the auth method, and so of the token.
     headers: Headers,
     method: Method,
+    /// The password that was refused, until when it is not sent again, and with which words.
+    wrong_password: std::sync::Mutex<Option<(Instant, SecretValue, Error)>>,
 }
 
 enum Method {
@@ -81,7 +88,8 @@ impl ServerLogin {
             Auth::Cert(auth) => Method::Cert(auth),
             Auth::Userpass(auth) => Method::Userpass { password: auth.password.reader(), auth },
         };
-        Ok(Self { transport, headers: Headers::in_namespace(namespace), method })
+        let (headers, wrong_password) = (Headers::in_namespace(namespace), Default::default());
+        Ok(Self { transport, headers, method, wrong_password })
     }
 
     /// What a wrapping token holds, which ends with this.
@@ -155,6 +163,7 @@ impl ServerLogin {
             }
             Method::Userpass { auth, password } => {
                 let password = password.read().await?;
+                self.check_password(&password)?;
                 let credentials = Credentials::new("userpass", &auth.mount);
                 Credentials { user: Some(&auth.username), ..credentials }.with(
                     "password",
@@ -183,8 +192,8 @@ impl ServerLogin {
             let value = value.expose_str().unwrap_or_default();
             let json = body(&Parameter { key, value })?;
             // With padding, the server refuses it.
-            parameters
-                .push(token_header(&Zeroizing::new(URL_SAFE_NO_PAD.encode(&*json)).as_bytes())?);
+            let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*json));
+            parameters.push(token_header(encoded.as_bytes())?);
         }
         let headers = Headers::logging_in(&credentials.path(), parameters, &self.headers)?;
         Ok((headers, credentials.refusal()))
@@ -197,7 +206,36 @@ impl ServerLogin {
         let answer =
             self.transport.send(Call::post(credentials.path(), body), &self.headers).await?;
         let refusal = credentials.refusal();
-        granted(&answer, Asked::Login(credentials.method)).map_err(|error| refusal.told(error))
+        match answer.0.error_kind() {
+            None => granted(&answer).map_err(|error| refusal.told(error)),
+            Some(_) => Err(self.refused(&answer, refusal)),
+        }
+    }
+
+    /// The error of a login that was refused. A wrong password is remembered: a few in a row lock
+    /// the user out, and another one may be tried at once.
+    pub(crate) fn refused(&self, answer: &Answer, refusal: Refusal) -> Error {
+        let fault = Fault::of(&answer.0, Asked::Login(refusal.method));
+        let error = refusal.told(fault.error(&answer.0));
+        if let (Fault::LoginPasswordRefused, Some(password)) = (fault, refusal.password) {
+            let until = Instant::now() + AFTER_A_WRONG_PASSWORD;
+            *self.wrong_password() = Some((until, password, error.clone()));
+        }
+        error
+    }
+
+    /// Refuses to send a password that was refused a short while ago.
+    fn check_password(&self, password: &SecretValue) -> Result<()> {
+        match &*self.wrong_password() {
+            Some((until, wrong, error)) if Instant::now() < *until && wrong == password => {
+                Err(error.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_password(&self) -> MutexGuard<'_, Option<(Instant, SecretValue, Error)>> {
+        self.wrong_password.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,6 +287,11 @@ impl<'a> Credentials<'a> {
             method: self.method,
             mount: self.mount.to_owned(),
             role: self.role.map(str::to_owned),
+            password: self
+                .parameters
+                .iter()
+                .find(|(key, _)| *key == "password")
+                .map(|(_, password)| password.clone()),
         }
     }
 }
@@ -265,10 +308,11 @@ pub(crate) struct Refusal {
     pub(crate) method: &'static str,
     mount: String,
     role: Option<String>,
+    password: Option<SecretValue>,
 }
 
 impl Refusal {
-    pub(crate) fn told(&self, error: Error) -> Error {
+    fn told(&self, error: Error) -> Error {
         let error = error.with("auth", self.method).with("auth_mount", &self.mount);
         match &self.role {
             Some(role) => error.with("role", role),
@@ -311,7 +355,10 @@ impl Login for ServerLogin {
         let headers = self.headers.clone().with_token(token.clone());
         let answer =
             self.transport.send(RenewTokenSelfRequest { increment: None }, &headers).await?;
-        granted(&answer, Asked::Work)
+        match answer.0.error_kind() {
+            None => granted(&answer),
+            Some(_) => Err(refusal(&answer.0, Asked::Work)),
+        }
     }
 
     async fn revoke(&self, token: &HeaderValue) -> Result<()> {
@@ -328,10 +375,7 @@ impl Login for ServerLogin {
     }
 }
 
-fn granted(answer: &Answer, asked: Asked) -> Result<Granted> {
-    if answer.0.error_kind().is_some() {
-        return Err(refusal(&answer.0, asked));
-    }
+fn granted(answer: &Answer) -> Result<Granted> {
     let auth: AuthInfo = answer.parse::<serde::de::IgnoredAny>()?.auth.ok_or_else(|| {
         Error::new(ErrorKind::Unexpected, "the login's answer holds no token")
             .hint("check that `auth.mount` is the mount of an auth method of the configured kind")

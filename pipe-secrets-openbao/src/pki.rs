@@ -150,10 +150,8 @@ impl CertificateIssuer {
         let body = request.body(csr.as_ref().map(|(pem, _)| *pem));
         let (answer, token) = self.engine.write(&path, &body).await?;
         let parsed = answer.parse::<Told>()?;
-        if !parsed.lease_id.is_empty() {
-            if let Some(token) = token {
-                token.has_lease();
-            }
+        if let Some(token) = token.filter(|_| !parsed.lease_id.is_empty()) {
+            token.has_lease();
         }
         let mut told = parsed.data.ok_or_else(|| self.engine.foreign())?;
         if told.ca_chain.as_ref().is_some_and(|chain| chain.len() > LONGEST_CHAIN) {

@@ -90,10 +90,8 @@ pub(crate) async fn read(client: &Client, path: &str) -> Result<Option<ReadSecre
 pub(crate) fn told(answer: &Answer, token: Option<&Token>, path: &str) -> Result<ReadSecret> {
     let parsed = answer.parse::<&RawValue>()?;
     let lease = Lease::of(&parsed);
-    if lease.is_some() {
-        if let Some(token) = token {
-            token.has_lease();
-        }
+    if let Some(token) = token.filter(|_| lease.is_some()) {
+        token.has_lease();
     }
     let data = parsed.data.map_or("null", RawValue::get);
     let secret = match serde_json::from_str::<Versioned>(data) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vaultrs::api::kv2::requests::ReadSecretMetadataRequest;
 
-use super::{Form, Found, Kv, OWNER, Place, Version, time};
+use super::{Form, Found, Kv, OWNER, Place, Version, time, wait_for_turn};
 use crate::client::{Client, Policy};
 use crate::engine::body;
 use crate::error::{Asked, Fault};
@@ -140,6 +140,8 @@ pub(super) struct Told {
     #[serde(default)]
     current_version: u64,
     #[serde(default)]
+    current_metadata_version: u64,
+    #[serde(default)]
     created_time: String,
     #[serde(default)]
     updated_time: String,
@@ -206,13 +208,22 @@ impl Kv {
         secret: &SecretRef,
         policy: Policy,
     ) -> Result<Option<SecretMetadata>> {
+        Ok(self.told(client, secret, policy).await?.map(SecretMetadata::from))
+    }
+
+    async fn told(
+        &self,
+        client: &Client,
+        secret: &SecretRef,
+        policy: Policy,
+    ) -> Result<Option<Told>> {
         let request = || ReadSecretMetadataRequest {
             mount: self.mount.to_string(),
             path: secret.name.to_string(),
         };
         let answer = client.send(secret.namespace.as_ref(), policy, request).await?;
         if answer.0.error_kind().is_none() {
-            return answer.data::<Told>().map(|told| Some(told.into()));
+            return answer.data::<Told>().map(Some);
         }
         match Fault::of(&answer.0, Asked::Work) {
             Fault::Absent => Ok(None),
@@ -254,6 +265,8 @@ impl Kv {
         #[derive(Serialize)]
         struct Notes<'a> {
             custom_metadata: &'a BTreeMap<String, Option<String>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            metadata_cas: Option<u64>,
         }
         for (key, value) in notes {
             // Of 1 to 128 and 1 to 512 characters, as the server wants them.
@@ -264,17 +277,30 @@ impl Kv {
             }
         }
         self.only_v2(client, secret).await?;
-        let path = self.path("metadata", secret.name.as_str());
-        let call = Call::patch(path, body(&Notes { custom_metadata: notes })?);
         let namespace = secret.namespace.as_ref();
-        let answer = client.send(namespace, Policy::Reconsider, || call.clone()).await?;
-        match answer.0.error_kind() {
-            None => Ok(()),
-            // Of a secret that is not there, the answer is empty.
-            Some(_) if answer.0.status == 404 && answer.0.body.is_empty() => {
-                Err(Fault::Absent.alone().with("secret", secret))
+        let mut based_on = None;
+        let mut attempt = 0;
+        loop {
+            let content = Notes { custom_metadata: notes, metadata_cas: based_on };
+            let call = Call::patch(self.path("metadata", secret.name.as_str()), body(&content)?);
+            let answer = client.send(namespace, Policy::Reconsider, || call.clone()).await?;
+            if answer.0.error_kind().is_none() {
+                return Ok(());
             }
-            Some(_) => Err(self.fault(client, &answer, &Place::metadata(secret), "patch")),
+            // Of a secret that is not there, the answer is empty.
+            if answer.0.status == 404 && answer.0.body.is_empty() {
+                return Err(Fault::Absent.alone().with("secret", secret));
+            }
+            let refused = || self.fault(client, &answer, &Place::metadata(secret), "patch");
+            match Fault::of(&answer.0, Asked::Work) {
+                // Where it is asked for, what the notes are merged into has to be named.
+                Fault::CasRequired | Fault::CasMismatch => {
+                    wait_for_turn(&mut attempt, refused).await?;
+                    let told = self.told(client, secret, Policy::Reconsider).await?;
+                    based_on = told.map(|told| told.current_metadata_version);
+                }
+                _ => return Err(refused()),
+            }
         }
     }
 

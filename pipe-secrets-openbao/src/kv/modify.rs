@@ -130,6 +130,10 @@ impl Kv {
             let version = answer.data::<Version<'_>>()?.version;
             return Ok(outcome(Change::Updated, Some(SecretVersion::new(version))));
         }
+        // A mount that asks for check-and-set asks for the version, which a merge does not know.
+        if Fault::of(&answer.0, Asked::Work) == Fault::CasRequired {
+            return self.update(client, secret, |data| Ok(changes.apply(&data)), |_| Ok(())).await;
+        }
         // Of a secret that is not there the answer is empty, of a deleted one its metadata.
         let is_absent = answer.0.status == 404
             && (answer.0.body.is_empty() || answer.data::<Version<'_>>().is_ok());

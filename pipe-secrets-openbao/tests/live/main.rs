@@ -9,6 +9,7 @@ mod inline;
 mod kv;
 mod leases;
 mod lifecycle;
+mod limits;
 mod outage;
 mod pki;
 mod postgres;

@@ -256,13 +256,22 @@ async fn password_logins() {
     expect(&refused(at("nobody", "x")).await, ErrorKind::Unauthenticated, "auth.username");
     expect(&refused(at("bot", "")).await, ErrorKind::Unauthenticated, "auth.password");
 
-    // However often a plugin is asked, it does not try a wrong password again at once.
-    let wrong = plugin(at("bot", "wrong"));
-    for _ in 0..20 {
-        let error = wrong.get_secret(&secret()).await.unwrap_err();
+    // However often a plugin is asked, it does not send a wrong password again, and so locks nobody
+    // out; a corrected one is sent soon.
+    let file = std::env::temp_dir().join(format!("pipe-password-{}", std::process::id()));
+    std::fs::write(&file, "wrong").unwrap();
+    let auth = UserpassAuth::new("bot", SecretSource::file(&file));
+    let by_file = plugin(config(server.address(), &namespace, auth));
+    for _ in 0..7 {
+        let error = by_file.get_secret(&secret()).await.unwrap_err();
         expect(&error, ErrorKind::Unauthenticated, "auth.password");
+        // Longer than a failed login is told to all without another.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
     }
     assert_eq!(plugin(right()).get_secret(&secret()).await.unwrap(), None);
+    std::fs::write(&file, "correct horse").unwrap();
+    assert_eq!(by_file.get_secret(&secret()).await.unwrap(), None);
+    std::fs::remove_file(&file).unwrap();
 
     for _ in 0..6 {
         refused(at("bot", "wrong")).await;
