@@ -252,3 +252,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
