@@ -68,7 +68,8 @@ impl Client {
             },
             Auth::Userpass(auth) => format!("user `{}` of auth/{}", auth.username, auth.mount),
         };
-        let (session, inline) = (Session::new(login, timeout), inline.map(Inline::new));
+        let (session, inline) =
+            (Session::new(login, timeout), inline.map(|login| Inline::new(login, timeout)));
         Self { transport, session, inline, namespace, identity }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pipe_core::{Error, Result};
+use pipe_core::{Error, ErrorKind, Result};
 use rustify::endpoint::Endpoint;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ const COOLDOWN: Duration = Duration::from_secs(1);
 /// The login that goes with each request.
 pub(crate) struct Inline {
     login: ServerLogin,
+    patience: Duration,
     /// Whether a login has worked. Until then requests go one by one: a wrong password that many
     /// send at once locks the user out.
     proven: AtomicBool,
@@ -27,10 +28,10 @@ pub(crate) struct Inline {
 }
 
 impl Inline {
-    pub(crate) fn new(login: ServerLogin) -> Self {
-        let (proven, first, failed) =
-            (AtomicBool::new(false), Default::default(), Mutex::default());
-        Self { login, proven, first, failed }
+    /// Logins for which others wait no longer than for a request.
+    pub(crate) fn new(login: ServerLogin, patience: Duration) -> Self {
+        let (first, failed) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { login, patience, proven: AtomicBool::new(false), first, failed }
     }
 
     /// Sends a request with its login. A login that is refused is an error, anything else an
@@ -41,10 +42,15 @@ impl Inline {
         headers: Headers,
         request: impl Fn() -> E,
     ) -> Result<Answer> {
-        // Every wait within it has a deadline of its own.
         let _first = match self.proven.load(Ordering::Relaxed) {
             true => None,
-            false => Some(self.first.lock().await),
+            false => {
+                let turn = tokio::time::timeout(self.patience, self.first.lock()).await;
+                Some(turn.map_err(|_| {
+                    Error::new(ErrorKind::Timeout, "the first login takes too long")
+                        .hint("check the server's load, or raise `http.timeout`")
+                })?)
+            }
         };
         if let Some((until, error)) = &*self.failed()
             && Instant::now() < *until

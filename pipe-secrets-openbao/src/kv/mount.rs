@@ -45,6 +45,10 @@ impl Kv {
         self.detect(client, None).await.map(Form::number)
     }
 
+    pub(super) fn forget(&self, namespace: Option<&Namespace>) {
+        self.mounts.seen().remove(&namespace.cloned());
+    }
+
     /// Asks, once per namespace, which engine says that nothing is there: those of version 1 and
     /// the cubbyhole say it too, and would store a write in another form.
     ///

@@ -1,7 +1,7 @@
 //! The KV engine of version 1: one state of each secret, no check-and-set, no way back.
 
 use pipe_core::secrets::Secret;
-use pipe_core::{Error, ErrorKind, Result, SecretData, SecretRef};
+use pipe_core::{Error, ErrorKind, Namespace, Result, SecretData, SecretRef};
 
 use super::{Found, Kv, Place, SecretState};
 use crate::client::{Client, Policy};
@@ -11,6 +11,17 @@ use crate::transport::Call;
 use crate::value::{Incoming, Outgoing};
 
 impl Kv {
+    /// The engine has become one of version 2: what was known of it is forgotten.
+    fn upgraded(&self, namespace: Option<&Namespace>) -> Error {
+        match self.version {
+            Some(_) => Fault::NotKv2.alone(),
+            None => {
+                self.forget(namespace);
+                Fault::Upgrading.alone()
+            }
+        }
+    }
+
     fn place_v1<'a>(&self, secret: &'a SecretRef) -> Place<'a> {
         Place { namespace: secret.namespace.as_ref(), kind: "", name: secret.name.as_str() }
     }
@@ -36,6 +47,7 @@ impl Kv {
                 self.detect(client, namespace).await?;
                 Ok(Found::Nothing(SecretState::Absent))
             }
+            Fault::NotKv2 => Err(self.upgraded(namespace)),
             _ => Err(self.fault(client, &answer, &self.place_v1(secret), "read")),
         }
     }

@@ -296,3 +296,30 @@ async fn version_1_is_found_out_by_what_is_there_too() {
     assert_eq!(unknown.get_secret(&db()).await.unwrap(), None);
     assert_eq!(unknown.get_secret(&odd).await.unwrap().unwrap().data, data(&[("a", "1")]));
 }
+
+#[tokio::test]
+async fn an_engine_that_is_upgraded_is_found_out_again() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    admin.kv(&namespace, "old", "1").await;
+    admin.write(&namespace, "old/apps/db", json!({ "a": "1" })).await;
+    let root = token(admin.root_token());
+    let bao = plugin(config(server.address(), &namespace, root).with_mount("old"));
+    assert_eq!(bao.get_secret(&db()).await.unwrap().unwrap().version, None);
+    let options = json!({ "options": { "version": "2" } });
+    admin.write(&namespace, "sys/mounts/old/tune", options).await;
+    // Some time passes until the server has upgraded what is stored; no answer is a wrong one.
+    let upgraded = async {
+        loop {
+            match bao.get_secret(&db()).await {
+                Ok(Some(found)) if found.version == Some(version(1)) => return found.data,
+                Ok(Some(found)) => assert_eq!(found.data, data(&[("a", "1")])),
+                Ok(None) => panic!("it is there"),
+                Err(error) => assert!(error.is_retryable(), "{error:#}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let found = tokio::time::timeout(std::time::Duration::from_secs(30), upgraded).await;
+    assert_eq!(found.expect("it is found out again"), data(&[("a", "1")]));
+}
