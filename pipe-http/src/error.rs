@@ -100,7 +100,7 @@ fn certificate(fault: &CertificateError) -> Error {
             "check the certificate on the server, and the `ca` setting",
         ),
     };
-    Error::new(ErrorKind::ConfigInvalid, message).hint(hint)
+    Error::new(ErrorKind::ConfigInvalid, message).with(SENT, "no").hint(hint)
 }
 
 /// The first cause of a type in the chain.

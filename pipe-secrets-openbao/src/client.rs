@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pipe_core::{Namespace, Result};
+use pipe_core::{Error, ErrorKind, Namespace, Result};
 use rustify::endpoint::Endpoint;
 
 use crate::auth::Auth;
@@ -29,6 +30,11 @@ pub(crate) struct Client {
     pub(crate) session: Session<ServerLogin>,
     /// Instead of the session.
     inline: Option<Inline>,
+    is_closed: AtomicBool,
+    /// The namespace of the login.
+    home: Option<Namespace>,
+    /// Where we work, as the namespace of the login sees it.
+    below_login: Option<String>,
     namespace: Option<Namespace>,
     identity: String,
 }
@@ -49,6 +55,7 @@ impl Client {
     pub(crate) fn new(
         transport: Transport,
         namespace: Option<Namespace>,
+        home: Option<&Namespace>,
         login: ServerLogin,
         inline: Option<ServerLogin>,
         auth: &Auth,
@@ -70,7 +77,34 @@ impl Client {
         };
         let (session, inline) =
             (Session::new(login, timeout), inline.map(|login| Inline::new(login, timeout)));
-        Self { transport, session, inline, namespace, identity }
+        let below = namespace.as_ref().map(Namespace::as_str).unwrap_or_default();
+        let below = below.strip_prefix(home.map(Namespace::as_str).unwrap_or_default());
+        let below = below.map(|rest| rest.trim_start_matches('/')).filter(|rest| !rest.is_empty());
+        let (below_login, is_closed) = (below.map(str::to_owned), AtomicBool::new(false));
+        let home = home.cloned();
+        Self { transport, session, inline, is_closed, home, below_login, namespace, identity }
+    }
+
+    /// A path of our namespace, as a policy of the login's namespace has it.
+    pub(crate) fn policy_path(&self, path: &str) -> String {
+        match &self.below_login {
+            Some(namespace) => format!("{namespace}/{path}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// No request is sent from now on.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.session.close().await
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.is_closed.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::new(ErrorKind::Unavailable, "the plugin is closed")
+                .hint("use the plugin only while it is open")),
+        }
     }
 
     /// Whether requests log themselves in, and there is no token.
@@ -119,6 +153,15 @@ impl Client {
         self.exchange(&headers, policy, request).await
     }
 
+    /// As `send`, in the namespace of the login, whose policies they are.
+    pub(crate) async fn send_at_home<E: Endpoint>(
+        &self,
+        request: impl Fn() -> E,
+    ) -> Result<Answer> {
+        let headers = Headers::in_namespace(self.home.as_ref());
+        self.exchange(&headers, Policy::Accept, request).await.map(|(answer, _)| answer)
+    }
+
     /// As `send`, in our own namespace; the answer is to wait at the server.
     pub(crate) async fn send_wrapped<E: Endpoint>(
         &self,
@@ -126,7 +169,12 @@ impl Client {
         request: impl Fn() -> E,
     ) -> Result<Answer> {
         let headers = Headers::in_namespace(self.namespace.as_ref()).wrapped(ttl);
-        self.exchange(&headers, Policy::Reconsider, request).await.map(|(answer, _)| answer)
+        let (answer, token) = self.exchange(&headers, Policy::Reconsider, request).await?;
+        // What was made ends with the token, as a lease does.
+        if let Some(token) = token.filter(|_| answer.0.error_kind().is_none()) {
+            token.has_lease();
+        }
+        Ok(answer)
     }
 
     async fn exchange<E: Endpoint>(
@@ -136,6 +184,7 @@ impl Client {
         request: impl Fn() -> E,
     ) -> Result<(Answer, Option<Arc<Token>>)> {
         if let Some(inline) = &self.inline {
+            self.check_open()?;
             let answer = inline.send(&self.transport, headers.clone(), request).await?;
             return Ok((answer, None));
         }
@@ -181,7 +230,10 @@ impl Client {
     pub(crate) async fn headers(&self) -> Result<Headers> {
         let headers = Headers::in_namespace(self.namespace.as_ref());
         match &self.inline {
-            Some(inline) => inline.headers(headers).await,
+            Some(inline) => {
+                self.check_open()?;
+                inline.headers(headers).await
+            }
             None => Ok(headers.with_token(self.session.token().await?.header())),
         }
     }

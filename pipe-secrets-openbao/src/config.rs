@@ -307,9 +307,22 @@ impl OpenBaoConfig {
             None => namespace.clone(),
             own => parse("auth_namespace", own),
         };
+        let is_below = |home: &Namespace| {
+            let within = namespace.as_ref().map(Namespace::as_str).unwrap_or_default();
+            let rest = within.strip_prefix(home.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if auth_namespace.as_ref().is_some_and(|home| !is_below(home)) {
+            faults.add("auth_namespace", "must be `namespace`, or one that it is in");
+        }
         let mount = faults.keep("mount", SecretName::new(self.mount.trim_matches('/')));
         if self.inline_auth && matches!(self.auth, Auth::Token(_)) {
             faults.add("inline_auth", "cannot be used with a token, which needs no login");
+        }
+        if self.inline_auth && matches!(self.auth, Auth::Userpass(_)) {
+            let fault =
+                "cannot be used with a password, of which a few wrong ones lock the user out";
+            faults.add("inline_auth", fault);
         }
         if self.inline_auth && self.kv_version.is_none() {
             faults.add("kv_version", "must be set with `inline_auth`, which cannot find it out");

@@ -139,7 +139,8 @@ impl Engine {
         let error = fault.error(&answer.0);
         let error = match fault {
             Fault::Denied => error.hint(format!(
-                "grant `{capability}` on \"{path}\" in a policy of {}",
+                "grant `{capability}` on \"{}\" in a policy of {}",
+                self.bao.client().policy_path(&path),
                 self.bao.client().identity()
             )),
             Fault::MountMissing | Fault::PathUnsupported if self.mount.is_none() => {
@@ -197,8 +198,8 @@ pub(crate) fn segment(what: &'static str, name: &str) -> Result<String> {
     }
 }
 
-/// A request's body, in a buffer that never grows: growing would leave copies behind.
-pub(crate) fn body(content: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+/// How many bytes it takes as JSON.
+pub(crate) fn body_size(content: &impl Serialize) -> Result<usize> {
     struct Count(usize);
     impl Write for Count {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -209,11 +210,19 @@ pub(crate) fn body(content: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
             Ok(())
         }
     }
-    let unusable =
-        |_| Error::new(ErrorKind::InvalidArgument, "the request cannot be written as JSON");
     let mut size = Count(0);
-    serde_json::to_writer(&mut size, content).map_err(unusable)?;
-    let mut body = Zeroizing::new(Vec::with_capacity(size.0));
-    serde_json::to_writer(&mut *body, content).map_err(unusable)?;
+    serde_json::to_writer(&mut size, content).map_err(unwritable)?;
+    Ok(size.0)
+}
+
+/// A request's body, in a buffer that never grows: growing would leave copies behind.
+pub(crate) fn body(content: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(body_size(content)?));
+    serde_json::to_writer(&mut *body, content).map_err(unwritable)?;
     Ok(body)
+}
+
+/// What serde has to say is left out: it quotes values.
+fn unwritable(_: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidArgument, "the request cannot be written as JSON")
 }

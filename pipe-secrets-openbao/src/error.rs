@@ -96,7 +96,8 @@ impl Fault {
             return Self::Redirected;
         }
         // A 404 of a proxy says nothing about secrets.
-        let Some(texts) = texts(&answer.body) else { return Self::Foreign };
+        let Some(said) = said(&answer.body) else { return Self::Foreign };
+        let texts = &said.texts;
         let says = |part: &str| texts.iter().any(|text| text.contains(part));
         let exactly = |whole: &str| texts.len() == 1 && texts[0].trim() == whole;
         match (answer.status, asked) {
@@ -106,7 +107,9 @@ impl Fault {
             (404 | 405, _) if says("unsupported path") || says("unsupported operation") => {
                 Self::PathUnsupported
             }
-            (404, _) => Self::Absent,
+            // A proxy may write errors too, and says nothing about secrets.
+            (404, _) if texts.is_empty() || said.is_whole => Self::Absent,
+            (404, _) => Self::Foreign,
             (503, _) if says("namespace is sealed") => Self::NamespaceSealed,
             (503, _) if says("has been locked by an administrator") => Self::NamespaceLocked,
             (503, _) if says("is sealed") => Self::Sealed,
@@ -266,9 +269,15 @@ pub(crate) fn refusal(answer: &HttpResponse, asked: Asked) -> Error {
     Fault::of(answer, asked).error(answer)
 }
 
+struct Said {
+    texts: Vec<String>,
+    /// Whether it has all that an answer with content has.
+    is_whole: bool,
+}
+
 /// The server's own texts: `errors`, and the warnings of answers that are no success; `None` when
 /// the body has not the form that OpenBao's answers have.
-fn texts(body: &[u8]) -> Option<Vec<String>> {
+fn said(body: &[u8]) -> Option<Said> {
     #[derive(Deserialize)]
     struct Refusal {
         errors: Option<Vec<String>>,
@@ -282,7 +291,8 @@ fn texts(body: &[u8]) -> Option<Vec<String>> {
         return None;
     }
     let warnings = refusal.warnings.unwrap_or_default();
-    Some(refusal.errors.unwrap_or_default().into_iter().chain(warnings).collect())
+    let texts = refusal.errors.unwrap_or_default().into_iter().chain(warnings).collect();
+    Some(Said { texts, is_whole: refusal.request_id.is_some() })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use pipe_core::{Error, Health};
 use pipe_http::HttpClient;
 use serde::Deserialize;
@@ -24,21 +26,32 @@ pub(crate) async fn check(client: &Client) -> Health {
 }
 
 async fn ask(client: &Client) -> Health {
-    let mut worst = None;
-    let mut serves = false;
-    for node in client.transport().nodes() {
-        match node_state(client, node).await {
-            None => {
-                serves = true;
+    // All at once: one that is silent must not keep the others from being heard.
+    let mut states: FuturesUnordered<_> = client
+        .transport()
+        .nodes()
+        .enumerate()
+        .map(async |(place, node)| (place, node, node_state(client, node).await))
+        .collect();
+    let mut worst: Option<(usize, Health)> = None;
+    loop {
+        match states.next().await {
+            Some((place, node, None)) => {
+                if place > 0 && worst.as_ref().is_some_and(|(first, _)| *first == 0) {
+                    client.transport().prefer(node);
+                }
                 break;
             }
-            // The first one's state is told: it is the one that is asked first.
-            Some(state) => worst = worst.or(Some(state)),
+            // That of the node which is asked first is told.
+            Some((place, _, Some(state))) => {
+                if worst.as_ref().is_none_or(|(other, _)| place < *other) {
+                    worst = Some((place, state));
+                }
+            }
+            None => return worst.map_or_else(foreign, |(_, state)| state),
         }
     }
-    if let (false, Some(state)) = (serves, worst) {
-        return state;
-    }
+    drop(states);
     // A request that logs itself in has no token that could look at itself; that a path is denied
     // says as well that the login is good.
     let answer = match client.is_inline() {

@@ -19,8 +19,8 @@ const COOLDOWN: Duration = Duration::from_secs(1);
 pub(crate) struct Inline {
     login: ServerLogin,
     patience: Duration,
-    /// Whether a login has worked. Until then requests go one by one: a wrong password that many
-    /// send at once locks the user out.
+    /// Whether a login has worked. Until then requests go one by one, so that a wrong one is not
+    /// sent by all at once.
     proven: AtomicBool,
     first: tokio::sync::Mutex<()>,
     /// Until when everybody gets this refusal.
@@ -60,7 +60,10 @@ impl Inline {
         let (login, refused) = self.login.inline().await?;
         let answer = transport.send(request(), &headers.with_login_of(&login)).await?;
         if !answer.is_of_login() {
-            self.proven.store(true, Ordering::Relaxed);
+            // A sealed server, say, answers before it looks at the login.
+            if matches!(answer.0.status, 200..=299 | 403 | 404) {
+                self.proven.store(true, Ordering::Relaxed);
+            }
             return Ok(answer);
         }
         let error = self.login.refused(&answer, refused);

@@ -65,7 +65,7 @@ pub(crate) struct Kv {
 enum Found {
     Secret(Secret, Owner),
     /// Nothing, or nothing any more.
-    Nothing(SecretState),
+    Nothing(SecretState, Owner),
 }
 
 /// Whose a secret is, as its custom metadata say.
@@ -118,6 +118,12 @@ impl Kv {
         }
     }
 
+    /// Where the owner of a secret is noted, where one is.
+    pub(crate) fn mark_path(&self, secret: &SecretRef) -> Option<String> {
+        let is_noted = self.owner.is_some() && self.form(secret.namespace.as_ref()) == Form::V2;
+        is_noted.then(|| self.path("metadata", secret.name.as_str()))
+    }
+
     /// Where secrets are listed first, as policies have it.
     pub(crate) fn list_path(&self, query: &ListQuery) -> String {
         let folder = query.prefix.as_ref().map(|p| format!("{p}/")).unwrap_or_default();
@@ -130,7 +136,7 @@ impl Kv {
     pub(crate) async fn get(&self, client: &Client, secret: &SecretRef) -> Result<Option<Secret>> {
         match self.read(client, secret).await? {
             Found::Secret(secret, _) => Ok(Some(secret)),
-            Found::Nothing(_) => Ok(None),
+            Found::Nothing(..) => Ok(None),
         }
     }
 
@@ -139,7 +145,7 @@ impl Kv {
         let never =
             |version: SecretVersion| i64::try_from(version.number()).map_or(true, |v| v == 0);
         if secret.version.is_some_and(never) {
-            return Ok(Found::Nothing(SecretState::Absent));
+            return Ok(Found::Nothing(SecretState::Absent, None));
         }
         if self.form(secret.namespace.as_ref()) == Form::V1 {
             return self.read_v1(client, secret).await;
@@ -155,6 +161,7 @@ impl Kv {
                 Ok(stored) => stored,
                 // An engine of version 1 has its own idea of what `data/` is.
                 Err(odd) => {
+                    self.forget(secret.namespace.as_ref());
                     return match self.detect(client, secret.namespace.as_ref()).await? {
                         Form::V1 => self.read_v1(client, secret).await,
                         Form::V2 => Err(odd),
@@ -174,11 +181,14 @@ impl Kv {
             // A deleted or destroyed version is told apart by its metadata.
             Fault::Absent => {
                 if let Ok(deleted) = answer.data::<Stored<'_>>() {
-                    return Ok(Found::Nothing(deleted.metadata.gone()));
+                    let state = deleted.metadata.gone();
+                    let notes = deleted.metadata.custom_metadata;
+                    let owner = notes.and_then(|mut all| all.remove(OWNER));
+                    return Ok(Found::Nothing(state, owner));
                 }
                 match self.detect(client, secret.namespace.as_ref()).await? {
                     Form::V1 => self.read_v1(client, secret).await,
-                    Form::V2 => Ok(Found::Nothing(SecretState::Absent)),
+                    Form::V2 => Ok(Found::Nothing(SecretState::Absent, None)),
                 }
             }
             Fault::NotKv2 => match self.detect(client, secret.namespace.as_ref()).await? {
@@ -209,7 +219,10 @@ impl Kv {
                     }
                     (Change::Updated, version.number(), owner)
                 }
-                Found::Nothing(state) => (Change::Created, state.last(), None),
+                Found::Nothing(state, owner) => {
+                    self.check_owner(secret, owner.as_deref())?;
+                    (Change::Created, state.last(), owner)
+                }
             };
             if self.form(secret.namespace.as_ref()) == Form::V1 {
                 self.write_v1(client, secret, data).await?;
@@ -217,7 +230,9 @@ impl Kv {
             }
             let answer = self.write(client, secret, data, based_on).await?;
             if answer.0.error_kind().is_none() {
-                let version = answer.data::<Version<'_>>()?;
+                let version = answer.data::<Version<'_>>();
+                // Another engine has come in the mount's place.
+                let version = version.inspect_err(|_| self.forget(secret.namespace.as_ref()))?;
                 let version = SecretVersion::new(version.version);
                 self.mark(client, secret, owner.as_deref()).await?;
                 return Ok(outcome(change, Some(version)));
@@ -264,7 +279,7 @@ impl Kv {
     /// Soft delete of the current version; older ones stay readable by their number.
     pub(crate) async fn delete(&self, client: &Client, secret: &SecretRef) -> Result<bool> {
         match self.read(client, secret).await? {
-            Found::Nothing(_) => return Ok(false),
+            Found::Nothing(..) => return Ok(false),
             Found::Secret(_, owner) => self.check_owner(secret, owner.as_deref())?,
         }
         if self.form(secret.namespace.as_ref()) == Form::V1 {
@@ -302,7 +317,8 @@ impl Kv {
         let error = fault.error(&answer.0);
         let error = match fault {
             Fault::Denied => error.hint(format!(
-                "grant `{capability}` on \"{path}\" in a policy of {}",
+                "grant `{capability}` on \"{}\" in a policy of {}",
+                client.policy_path(&path),
                 client.identity()
             )),
             _ => error,

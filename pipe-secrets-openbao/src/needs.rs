@@ -45,23 +45,25 @@ pub(crate) struct Rule {
 }
 
 impl OpenBao {
-    /// The ACL policy that grants these needs and nothing else, to be written on the server. Its
-    /// paths are those of the namespace that the plugin works in.
+    /// The ACL policy that grants these needs and nothing else, to be written on the server, in the
+    /// namespace that the plugin logs in to. Unless `kv_version` is set, an engine that was not asked
+    /// yet is taken for one of version 2.
     ///
     /// # Errors
     /// `InvalidArgument` for what is no path of the server.
     pub fn policy_for<'a>(&self, needs: impl IntoIterator<Item = &'a Need>) -> Result<AclPolicy> {
         needs.into_iter().try_fold(AclPolicy::new(), |policy, need| {
-            let rule = self.rule(need)?;
-            // A list is of a folder, and of those in it.
-            let path = rule.path;
-            let path = if path.ends_with('/') { format!("{path}*") } else { path };
-            policy.allow(path, rule.capabilities)
+            self.rules(need)?.into_iter().try_fold(policy, |policy, rule| {
+                // A list is of a folder, and of those in it.
+                let path = self.client().policy_path(&rule.path);
+                let path = if path.ends_with('/') { format!("{path}*") } else { path };
+                policy.allow(path, rule.capabilities)
+            })
         })
     }
 
-    pub(crate) fn rule(&self, need: &Need) -> Result<Rule> {
-        use AclCapability::{Create, Delete, List, Read, Update};
+    pub(crate) fn rules(&self, need: &Need) -> Result<Vec<Rule>> {
+        use AclCapability::{Create, Delete, List, Patch, Read, Update};
         let below = |namespace: Option<&Namespace>, path: String| match namespace {
             Some(namespace) => format!("{namespace}/{path}"),
             None => path,
@@ -70,9 +72,14 @@ impl OpenBao {
             path: below(secret.namespace.as_ref(), self.kv().data_path(secret)),
             capabilities: capabilities.to_vec(),
         };
-        Ok(match need {
+        Ok(vec![match need {
             Need::Read(secret) => of(secret, &[Read]),
-            Need::Write(secret) => of(secret, &[Create, Read, Update]),
+            Need::Write(secret) => {
+                let write = of(secret, &[Create, Read, Update]);
+                let Some(path) = self.kv().mark_path(secret) else { return Ok(vec![write]) };
+                let path = below(secret.namespace.as_ref(), path);
+                return Ok(vec![write, Rule { path, capabilities: vec![Patch] }]);
+            }
             Need::Delete(secret) => of(secret, &[Read, Delete]),
             Need::List(query) => Rule {
                 path: below(query.namespace.as_ref(), self.kv().list_path(query)),
@@ -84,6 +91,6 @@ impl OpenBao {
                 let capabilities = capabilities.clone();
                 Rule { path: path.to_owned(), capabilities }
             }
-        })
+        }])
     }
 }

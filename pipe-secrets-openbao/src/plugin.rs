@@ -79,8 +79,15 @@ impl OpenBao {
             false => None,
         };
         let login = login(identity).map_err(locate)?;
-        let client =
-            Client::new(transport.clone(), checked.namespace, login, inline, &config.auth, timeout);
+        let client = Client::new(
+            transport.clone(),
+            checked.namespace,
+            home,
+            login,
+            inline,
+            &config.auth,
+            timeout,
+        );
         Ok(Self(Arc::new(Inner {
             kv: Kv::new(checked.mount, config.page_size, checked.kv_version, config.owner),
             client,
@@ -191,7 +198,7 @@ impl Plugin for OpenBao {
 
     async fn close(&self) -> Result<()> {
         self.0.pollers.close();
-        self.0.client.session.close().await.map_err(|error| self.locate(error, "close"))
+        self.0.client.close().await.map_err(|error| self.locate(error, "close"))
     }
 }
 

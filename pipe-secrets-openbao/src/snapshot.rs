@@ -1,13 +1,15 @@
 //! A copy of all that a cluster stores (REQ 001-75).
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use flate2::write::GzDecoder;
 use pipe_core::{Error, ErrorKind, Result};
 use pipe_http::HttpStream;
-use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
+use crate::client::Policy;
 use crate::error::{Asked, Fault};
 use crate::plugin::OpenBao;
 use crate::transport::{Answer, Call, Verdict};
@@ -59,8 +61,7 @@ impl OpenBao {
     async fn begin_snapshot(&self) -> Result<HttpStream> {
         let client = self.client();
         // Makes sure that the token is good, and replaces it if it is not.
-        let known = client.send(None, crate::client::Policy::Accept, || Call::get("sys/leader"));
-        drop(known.await?);
+        drop(client.send(None, Policy::Accept, || LookupTokenSelfRequest {}).await?);
         let headers = client.headers().await?;
         let mut last = None;
         for node in client.transport().nodes() {

@@ -187,26 +187,32 @@ impl Transport {
         all.iter().cycle().skip(first).take(all.len())
     }
 
+    /// From now on, this node is asked first.
+    pub(crate) fn prefer(&self, node: &HttpClient) {
+        let at = self.0.all.iter().position(|other| std::ptr::eq(other, node));
+        self.0.preferred.store(at.unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// Sends a request once. Any status is an answer.
     ///
     /// What a node surely did not do, because it could not be reached, is sealed, lags or found no
-    /// active node, is asked of the others, each once. Whatever fails, the next request begins with
+    /// active node, is asked of the others, each once. After an outage, the next request begins with
     /// another node.
     pub(crate) async fn send(&self, endpoint: impl Endpoint, headers: &Headers) -> Result<Answer> {
         let all = &self.0.all;
         let mut node = self.0.preferred.load(Ordering::Relaxed);
-        let mut left = all.len();
+        let mut asked = vec![false; all.len()];
         loop {
             let outcome = self.send_to(&all[node], &endpoint, headers).await;
-            left -= 1;
+            asked[node] = true;
             let Some(verdict) = Verdict::on(&outcome).filter(|_| all.len() > 1) else {
                 return outcome;
             };
-            let next = self.after(node, &outcome);
+            let next = self.after(node, &asked, &outcome);
             // Unless somebody else has already left it.
             let preferred = &self.0.preferred;
             let _ = preferred.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed);
-            if left == 0 || verdict == Verdict::MayHaveBeenDone {
+            if asked[next] || verdict == Verdict::MayHaveBeenDone {
                 return outcome;
             }
             node = next;
@@ -236,15 +242,18 @@ impl Transport {
     }
 
     /// The node that a standby points to, when it is one of ours; else the next one.
-    fn after(&self, node: usize, outcome: &Result<Answer>) -> usize {
+    fn after(&self, node: usize, asked: &[bool], outcome: &Result<Answer>) -> usize {
         let all = &self.0.all;
         let location = outcome.as_ref().ok().and_then(|answer| answer.0.headers.get(LOCATION));
         let target = location.and_then(|location| location.to_str().ok()?.parse::<Url>().ok());
         let pointed_at = target
             .and_then(|target| all.iter().position(|other| other.address().has_origin_of(&target)));
         match pointed_at {
-            Some(other) if other != node => other,
-            _ => (node + 1) % all.len(),
+            Some(other) if !asked[other] => other,
+            _ => {
+                let others = (1..all.len()).map(|step| (node + step) % all.len());
+                others.clone().find(|other| !asked[*other]).unwrap_or((node + 1) % all.len())
+            }
         }
     }
 
@@ -317,13 +326,15 @@ pub(crate) enum Verdict {
 impl Verdict {
     pub(crate) fn on(outcome: &Result<Answer>) -> Option<Self> {
         match outcome {
-            Ok(answer) if matches!(answer.0.status, 300..400 | 429 | 500 | 503) => {
+            Ok(answer) if matches!(answer.0.status, 300..400 | 429 | 500..) => {
                 match Fault::of(&answer.0, Asked::Work) {
                     Fault::Sealed
                     | Fault::NoActiveNode
                     | Fault::ReplicaBehind
                     | Fault::Redirected => Some(Self::NotDone),
                     Fault::LeadershipLost => Some(Self::MayHaveBeenDone),
+                    // What stands in front of a node does not reach it.
+                    Fault::Foreign if answer.0.status > 500 => Some(Self::MayHaveBeenDone),
                     _ => None,
                 }
             }

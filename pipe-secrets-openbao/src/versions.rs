@@ -39,14 +39,19 @@ impl OpenBao {
         secret: &SecretRef,
         notes: &BTreeMap<String, Option<String>>,
     ) -> Result<()> {
-        let noted = self.kv().note(self.client(), secret, notes).await;
+        let noted = match current_only(secret) {
+            Ok(()) => self.kv().note(self.client(), secret, notes).await,
+            Err(error) => Err(error),
+        };
         noted.map_err(|error| self.locate(error.with("secret", secret), "merge_metadata"))
     }
 
     /// Reads a secret, changes it, and writes it on condition that nobody else wrote meanwhile;
     /// else it begins anew, up to ten times. `change` may so be called more than once.
     ///
-    /// An engine of version 1 knows no such condition.
+    /// Numbers, lists and objects that others stored come as their JSON text, and are stored as text;
+    /// [`patch_secret`](Self::patch_secret) leaves them as they are. An engine of version 1 knows no
+    /// such condition.
     ///
     /// # Errors
     /// `NotFound` when there is no such secret, `Conflict` when others wrote all the time; what
@@ -74,7 +79,9 @@ impl OpenBao {
     /// Sets and removes keys at the server, without reading the others (a JSON merge patch). The
     /// policy needs `patch` on `<mount>/data/<name>`, and no `read`.
     ///
-    /// With an `owner`, and on an engine of version 1, it is an [`update`](Self::update_secret).
+    /// With an `owner`, and where the mount asks for check-and-set, the version is read before. On an
+    /// engine of version 1 it is an [`update`](Self::update_secret). The limits on the size of a
+    /// secret are held against the changes alone.
     ///
     /// # Errors
     /// `NotFound` when there is no such secret; as for `create_secret`.
@@ -107,7 +114,10 @@ impl OpenBao {
         secret: &SecretRef,
         versions: &[SecretVersion],
     ) -> Result<Vec<SecretVersion>> {
-        let undeleted = self.kv().undelete(self.client(), secret, versions).await;
+        let undeleted = match current_only(secret) {
+            Ok(()) => self.kv().undelete(self.client(), secret, versions).await,
+            Err(error) => Err(error),
+        };
         self.wake(secret);
         undeleted.map_err(|error| self.locate(error.with("secret", secret), "undelete_secret"))
     }
@@ -122,7 +132,10 @@ impl OpenBao {
         secret: &SecretRef,
         versions: &[SecretVersion],
     ) -> Result<Vec<SecretVersion>> {
-        let destroyed = self.kv().destroy(self.client(), secret, versions).await;
+        let destroyed = match current_only(secret) {
+            Ok(()) => self.kv().destroy(self.client(), secret, versions).await,
+            Err(error) => Err(error),
+        };
         self.wake(secret);
         destroyed.map_err(|error| self.locate(error.with("secret", secret), "destroy_versions"))
     }
@@ -132,7 +145,10 @@ impl OpenBao {
     /// # Errors
     /// As for [`secret_metadata`](Self::secret_metadata); the policy needs `delete` there as well.
     pub async fn purge_secret(&self, secret: &SecretRef) -> Result<bool> {
-        let purged = self.kv().purge(self.client(), secret).await;
+        let purged = match current_only(secret) {
+            Ok(()) => self.kv().purge(self.client(), secret).await,
+            Err(error) => Err(error),
+        };
         self.wake(secret);
         purged.map_err(|error| self.locate(error.with("secret", secret), "purge_secret"))
     }

@@ -14,7 +14,7 @@ impl PolledStore for Inner {
     /// the policy does not show the metadata, the secret itself is read.
     async fn look(&self, secret: &SecretRef, known: Option<&SecretEvent>) -> Result<SecretEvent> {
         if let Some(SecretEvent::Present(known)) = known
-            && self.kv.is_current(&self.client, secret, known.version).await?
+            && self.kv.is_current(&self.client, secret, known).await?
         {
             return Ok(SecretEvent::Present(known.clone()));
         }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use vaultrs::api::AuthInfo;
 
 use crate::engine::{Engine, body};
+use crate::error::{Asked, refusal};
 use crate::kv::time;
 use crate::plugin::OpenBao;
 use crate::raw::legal_path;
@@ -136,9 +137,26 @@ impl Wrapping {
                 .hint("give wrapping tokens a lifetime of a second or more"));
         }
         let client = self.engine.bao().client();
-        let answer = client.send_wrapped(ttl, || call.clone()).await?;
+        // The refusal of a login reads like that of a token, of which it needs none.
+        let is_login = path.starts_with("auth/") && path.split('/').any(|part| part == "login");
+        let answer = match is_login {
+            true => {
+                let headers = Headers::in_namespace(client.namespace()).wrapped(ttl);
+                client.transport().send(call, &headers).await?
+            }
+            false => client.send_wrapped(ttl, || call.clone()).await?,
+        };
         if answer.0.error_kind().is_some() {
-            return Err(self.engine.error(&answer, path, capability));
+            return Err(match is_login {
+                true => refusal(&answer.0, Asked::Login("wrapped")).with("path", path),
+                false => self.engine.error(&answer, path, capability),
+            });
+        }
+        if answer.0.body.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "there was no answer to wrap")
+                .with("path", path)
+                .with("done", "yes")
+                .hint("wrap what is answered: a read, a secret id, a login"));
         }
         self.wrapped(&answer)
     }
@@ -201,6 +219,10 @@ impl Wrapping {
     /// Opens a token that was made at this path, which is checked first: a token that somebody put
     /// in the place of ours was made elsewhere. It needs no login.
     ///
+    /// The path is one in the token's namespace. A token of the root namespace is not taken for one of
+    /// the plugin's namespace, nor the other way round; which of several other namespaces it is of
+    /// is not told, so whoever may wrap in one of them can make a token that passes.
+    ///
     /// It can be done once. When the answer is lost on the way, what the token held is lost too.
     ///
     /// # Errors
@@ -214,8 +236,13 @@ impl Wrapping {
     async fn open(&self, token: &SecretValue, creation_path: &str) -> Result<Unwrapped> {
         #[derive(Serialize)]
         struct Nothing {}
+        // The token of a namespace ends in the namespace's id, that of the root namespace in nothing.
+        let is_elsewhere = token.expose_str().is_some_and(|token| {
+            let is_of_root = token.matches('.').count() < 2;
+            is_of_root != self.engine.bao().client().namespace().is_none()
+        });
         let info = self.look(token).await?;
-        if info.creation_path != creation_path {
+        if info.creation_path != creation_path || is_elsewhere {
             let error = Error::new(ErrorKind::PermissionDenied, "the token was made elsewhere");
             return Err(error
                 .with("expected", creation_path)

@@ -137,6 +137,7 @@ const TABLE: &[(u16, &str, Asked, Fault, K)] = &[
         K::Unauthenticated,
     ),
     (404, r#"{"errors":[]}"#, WORK, Fault::Absent, K::NotFound),
+    (404, r#"{"errors":["Not Found"]}"#, WORK, Fault::Foreign, K::Unexpected),
     (404, "", WORK, Fault::Foreign, K::Unexpected),
     (404, "<html>default backend - 404</html>", WORK, Fault::Foreign, K::Unexpected),
     (404, r#"{"kind":"Status","code":404}"#, WORK, Fault::Foreign, K::Unexpected),

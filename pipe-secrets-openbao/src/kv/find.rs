@@ -75,6 +75,7 @@ impl Kv {
         client: &Client,
         query: &FindQuery,
     ) -> Result<Vec<FoundSecret>> {
+        self.only_v2(client, query.list.namespace.as_ref()).await?;
         let mut found = Vec::new();
         let mut keep = |name: SecretName, metadata: SecretMetadata| {
             if query.fits(&name, &metadata) {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use pipe_core::secrets::{Secret, SecretVersion};
-use pipe_core::{Error, ErrorKind, Result, SecretRef};
+use pipe_core::{Error, ErrorKind, Namespace, Result, SecretRef};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vaultrs::api::kv2::requests::ReadSecretMetadataRequest;
@@ -188,7 +188,7 @@ impl Kv {
     pub(crate) async fn state(&self, client: &Client, secret: &SecretRef) -> Result<SecretState> {
         Ok(match self.read(client, secret).await? {
             Found::Secret(found, _) => SecretState::Present(found),
-            Found::Nothing(state) => state,
+            Found::Nothing(state, _) => state,
         })
     }
 
@@ -198,7 +198,7 @@ impl Kv {
         client: &Client,
         secret: &SecretRef,
     ) -> Result<Option<SecretMetadata>> {
-        self.only_v2(client, secret).await?;
+        self.only_v2(client, secret.namespace.as_ref()).await?;
         self.metadata_of(client, secret, Policy::Reconsider).await
     }
 
@@ -231,20 +231,25 @@ impl Kv {
         }
     }
 
-    /// Whether this version is the one that is read now; what the policy hides is not known to be.
+    /// Whether this is what is read now; what the policy hides is not known to be.
     pub(crate) async fn is_current(
         &self,
         client: &Client,
         secret: &SecretRef,
-        version: Option<SecretVersion>,
+        known: &Secret,
     ) -> Result<bool> {
         let is_hidden = &self.metadata_is_hidden;
-        if version.is_none() || is_hidden.load(Ordering::Relaxed) {
+        let Some(version) = known.version else { return Ok(false) };
+        if is_hidden.load(Ordering::Relaxed) {
             return Ok(false);
         }
         match self.metadata_of(client, secret, Policy::Accept).await {
             Ok(found) => Ok(found.is_some_and(|metadata| {
-                metadata.current_version == version && metadata.is_readable()
+                // A secret that was removed and made anew counts from one again.
+                let made_at = metadata.versions.get(&version).and_then(|info| info.created_at);
+                metadata.current_version == Some(version)
+                    && made_at == known.written_at
+                    && metadata.is_readable()
             })),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 is_hidden.store(true, Ordering::Relaxed);
@@ -262,12 +267,6 @@ impl Kv {
         secret: &SecretRef,
         notes: &BTreeMap<String, Option<String>>,
     ) -> Result<()> {
-        #[derive(Serialize)]
-        struct Notes<'a> {
-            custom_metadata: &'a BTreeMap<String, Option<String>>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            metadata_cas: Option<u64>,
-        }
         for (key, value) in notes {
             // Of 1 to 128 and 1 to 512 characters, as the server wants them.
             let is_legal = |text: &str, limit| (1..=limit).contains(&text.len());
@@ -276,7 +275,27 @@ impl Kv {
                 return Err(error.hint("use keys of 1 to 128 bytes and values of 1 to 512"));
             }
         }
-        self.only_v2(client, secret).await?;
+        self.only_v2(client, secret.namespace.as_ref()).await?;
+        if self.owner.is_some() {
+            let metadata = self.metadata_of(client, secret, Policy::Reconsider).await?;
+            let metadata = metadata.ok_or_else(|| Fault::Absent.alone().with("secret", secret))?;
+            self.check_owner(secret, metadata.owner())?;
+        }
+        self.merge(client, secret, notes).await
+    }
+
+    async fn merge(
+        &self,
+        client: &Client,
+        secret: &SecretRef,
+        notes: &BTreeMap<String, Option<String>>,
+    ) -> Result<()> {
+        #[derive(Serialize)]
+        struct Notes<'a> {
+            custom_metadata: &'a BTreeMap<String, Option<String>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            metadata_cas: Option<u64>,
+        }
         let namespace = secret.namespace.as_ref();
         let mut based_on = None;
         let mut attempt = 0;
@@ -335,7 +354,7 @@ impl Kv {
         versions: &[SecretVersion],
         is_meant: impl Fn(VersionState) -> bool,
     ) -> Result<Vec<SecretVersion>> {
-        self.only_v2(client, secret).await?;
+        self.only_v2(client, secret.namespace.as_ref()).await?;
         let Some(metadata) = self.metadata_of(client, secret, Policy::Reconsider).await? else {
             return Ok(Vec::new());
         };
@@ -362,7 +381,7 @@ impl Kv {
 
     /// Removes the secret with all versions and metadata. Tells whether there was one.
     pub(crate) async fn purge(&self, client: &Client, secret: &SecretRef) -> Result<bool> {
-        self.only_v2(client, secret).await?;
+        self.only_v2(client, secret.namespace.as_ref()).await?;
         let Some(metadata) = self.metadata_of(client, secret, Policy::Reconsider).await? else {
             return Ok(false);
         };
@@ -401,14 +420,18 @@ impl Kv {
             return Ok(());
         }
         let notes = BTreeMap::from([(OWNER.to_owned(), Some(ours.clone()))]);
-        self.note(client, secret, &notes).await.map_err(|error| {
+        self.merge(client, secret, &notes).await.map_err(|error| {
             error.with("stored", "yes, and its owner is not noted: the next write does it")
         })
     }
 
     /// What versions and metadata there are depends on the engine.
-    async fn only_v2(&self, client: &Client, secret: &SecretRef) -> Result<()> {
-        match self.detect(client, secret.namespace.as_ref()).await? {
+    pub(super) async fn only_v2(
+        &self,
+        client: &Client,
+        namespace: Option<&Namespace>,
+    ) -> Result<()> {
+        match self.detect(client, namespace).await? {
             Form::V2 => Ok(()),
             Form::V1 => {
                 let error = Error::new(ErrorKind::Unsupported, "the engine keeps no versions");

@@ -109,6 +109,12 @@ impl Kv {
         #[derive(Serialize)]
         struct Patch<'a> {
             data: Merged<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            options: Option<Options>,
+        }
+        #[derive(Serialize)]
+        struct Options {
+            cas: u64,
         }
         #[derive(Serialize)]
         struct Merged<'a> {
@@ -118,28 +124,47 @@ impl Kv {
             removed: BTreeMap<&'a str, ()>,
         }
         let namespace = secret.namespace.as_ref();
-        // With an owner to look at, or without the operation, the secret has to be read.
-        if self.owner.is_some() || self.detect(client, namespace).await? == Form::V1 {
+        if self.detect(client, namespace).await? == Form::V1 {
             return self.update(client, secret, |data| Ok(changes.apply(&data)), |_| Ok(())).await;
         }
-        let removed = changes.removed.iter().map(|key| (key.as_str(), ())).collect();
-        let content = Patch { data: Merged { set: Outgoing(&changes.set), removed } };
-        let call = Call::patch(self.path("data", secret.name.as_str()), body(&content)?);
-        let answer = client.send(namespace, Policy::Reconsider, || call.clone()).await?;
-        if answer.0.error_kind().is_none() {
-            let version = answer.data::<Version<'_>>()?.version;
-            return Ok(outcome(Change::Updated, Some(SecretVersion::new(version))));
-        }
-        // A mount that asks for check-and-set asks for the version, which a merge does not know.
-        if Fault::of(&answer.0, Asked::Work) == Fault::CasRequired {
-            return self.update(client, secret, |data| Ok(changes.apply(&data)), |_| Ok(())).await;
-        }
-        // Of a secret that is not there the answer is empty, of a deleted one its metadata.
-        let is_absent = answer.0.status == 404
-            && (answer.0.body.is_empty() || answer.data::<Version<'_>>().is_ok());
-        match is_absent {
-            true => Err(absent(secret)),
-            false => Err(self.fault(client, &answer, &Place::data(secret), "patch")),
+        let mut attempt = 0;
+        // With an owner to look at, the secret has to be read.
+        let mut is_read_first = self.owner.is_some();
+        loop {
+            let options = match is_read_first {
+                false => None,
+                true => match self.read(client, secret).await? {
+                    Found::Nothing(..) => return Err(absent(secret)),
+                    Found::Secret(found, owner) => {
+                        self.check_owner(secret, owner.as_deref())?;
+                        Some(Options { cas: found.version.map_or(0, SecretVersion::number) })
+                    }
+                },
+            };
+            let removed = changes.removed.iter().map(|key| (key.as_str(), ())).collect();
+            let data = Merged { set: Outgoing(&changes.set), removed };
+            let content = Patch { data, options };
+            let call = Call::patch(self.path("data", secret.name.as_str()), body(&content)?);
+            let answer = client.send(namespace, Policy::Reconsider, || call.clone()).await?;
+            let refused = || self.fault(client, &answer, &Place::data(secret), "patch");
+            match Fault::of(&answer.0, Asked::Work) {
+                _ if answer.0.error_kind().is_none() => {
+                    let version = answer.data::<Version<'_>>()?.version;
+                    return Ok(outcome(Change::Updated, Some(SecretVersion::new(version))));
+                }
+                // Where it is asked for, what is changed has to be named.
+                Fault::CasRequired | Fault::CasMismatch => {
+                    is_read_first = true;
+                    wait_for_turn(&mut attempt, refused).await?;
+                }
+                // Of a secret that is not there the answer is empty, of a deleted one its metadata.
+                _ if answer.0.status == 404
+                    && (answer.0.body.is_empty() || answer.data::<Version<'_>>().is_ok()) =>
+                {
+                    return Err(absent(secret));
+                }
+                _ => return Err(refused()),
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pipe_core::{Error, ErrorKind, Namespace, Result};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{Form, Kv};
 use crate::client::{Client, Policy};
@@ -12,13 +14,15 @@ use crate::error::{Asked, Fault};
 use crate::transport::Call;
 
 const NAMESPACES_REMEMBERED: usize = 1024;
+/// A mount can be removed and another put in its place.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// The engines that were seen, by namespace.
 #[derive(Debug, Default)]
-pub(super) struct Mounts(Mutex<HashMap<Option<Namespace>, Form>>);
+pub(super) struct Mounts(Mutex<HashMap<Option<Namespace>, (Form, Instant)>>);
 
 impl Mounts {
-    fn seen(&self) -> MutexGuard<'_, HashMap<Option<Namespace>, Form>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<Option<Namespace>, (Form, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -27,7 +31,7 @@ impl Mounts {
         if seen.len() >= NAMESPACES_REMEMBERED {
             seen.clear();
         }
-        seen.insert(namespace.cloned(), form);
+        seen.insert(namespace.cloned(), (form, Instant::now()));
     }
 }
 
@@ -36,12 +40,16 @@ impl Kv {
     pub(super) fn form(&self, namespace: Option<&Namespace>) -> Form {
         match self.version {
             Some(form) => form,
-            None => self.mounts.seen().get(&namespace.cloned()).copied().unwrap_or(Form::V2),
+            None => {
+                let seen = self.mounts.seen();
+                seen.get(&namespace.cloned()).map_or(Form::V2, |(form, _)| *form)
+            }
         }
     }
 
     /// The version of the engine in the plugin's own namespace.
     pub(crate) async fn found(&self, client: &Client) -> Result<u8> {
+        self.forget(None);
         self.detect(client, None).await.map(Form::number)
     }
 
@@ -64,7 +72,8 @@ impl Kv {
             path: String,
             options: Option<BTreeMap<String, String>>,
         }
-        if let Some(form) = self.mounts.seen().get(&namespace.cloned()).copied() {
+        let seen = self.mounts.seen().get(&namespace.cloned()).copied();
+        if let Some((form, _)) = seen.filter(|(_, at)| at.elapsed() < REMEMBERED_FOR) {
             return Ok(form);
         }
         let call = Call::get(format!("sys/internal/ui/mounts/{}", self.mount));
@@ -89,8 +98,9 @@ impl Kv {
             if error.is_retryable() {
                 return Err(error);
             }
-            // Whoever may do nothing at the mount is not told what it is.
-            Form::V2
+            // Whoever may do nothing at the mount is not told what it is; that is not remembered, for
+            // policies and mounts come later.
+            return Ok(self.form(namespace));
         };
         if self.version.is_some_and(|set| set != form) {
             return Err(Error::new(ErrorKind::ConfigInvalid, "the mount is of another version")

@@ -45,7 +45,7 @@ impl Kv {
             Fault::Absent => {
                 // The cubbyhole says it too, and so does whatever has come in the mount's place.
                 self.detect(client, namespace).await?;
-                Ok(Found::Nothing(SecretState::Absent))
+                Ok(Found::Nothing(SecretState::Absent, None))
             }
             Fault::NotKv2 => Err(self.upgraded(namespace)),
             _ => Err(self.fault(client, &answer, &self.place_v1(secret), "read")),

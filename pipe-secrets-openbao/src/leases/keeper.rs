@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::secret::{Handle, LeaseEvent, LeasedCredentials, LeasedSecret, State, lapsed};
 use crate::raw::Lease;
 
+/// A server can ask for more patience than a lease has.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// When so many renewals in a row have failed, others are tried for: perhaps those can be had.
 const RENEWALS: u32 = 3;
 /// What a reader of events may fall behind by.
@@ -214,7 +216,9 @@ impl Held {
         if !left.is_zero() {
             delay = delay.min(left / 4).max(SHORTEST_BACKOFF);
         }
-        self.due = now + delay.max(error.retry_after().unwrap_or_default());
+        // However long the server asks to wait, the end of the lease does not.
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_ASKED);
+        self.due = now + delay.max(asked);
         self.attempts += 1;
         self.last_error = Some(error);
     }

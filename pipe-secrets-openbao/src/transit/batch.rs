@@ -5,10 +5,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Key;
+use crate::engine::body_size;
 use crate::error::Fault;
 
 /// The server takes a thousand strings, keys and values both; a few are spent outside the items.
 const STRINGS: usize = 990;
+/// What the items of a request may weigh: the answer weighs as much, and has a bound of its own.
+const BYTES: usize = 2 << 20;
 
 /// The items of an answer, of which each may have failed alone.
 #[derive(Deserialize)]
@@ -41,7 +44,20 @@ impl Key {
             extra: &'a E,
         }
         let mut results = Vec::with_capacity(items.len());
-        for chunk in items.chunks((STRINGS / strings_per_item).max(1)) {
+        let most = (STRINGS / strings_per_item).max(1);
+        let mut rest = items;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let mut count = 0;
+            while count < most.min(rest.len()) {
+                bytes += body_size(&rest[count])?;
+                if count > 0 && bytes > BYTES {
+                    break;
+                }
+                count += 1;
+            }
+            let (chunk, later) = rest.split_at(count);
+            rest = later;
             let path = self.path(operation);
             let content = Batch { batch_input: chunk, extra };
             let (answer, _) = self.engine.try_write(&path, &content).await?;

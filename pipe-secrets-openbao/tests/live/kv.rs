@@ -188,6 +188,14 @@ async fn what_is_somebody_elses_is_not_changed() {
         assert_eq!(error.context("owner"), Some("billing"), "{error:#}");
     }
     assert_eq!(theirs.get_secret(&db()).await.unwrap().unwrap().data, data(&[("a", "1")]));
+    let take = BTreeMap::from([("managed-by".to_owned(), Some("orders".to_owned()))]);
+    let error = theirs.merge_metadata(&db(), &take).await.unwrap_err();
+    expect(&error, ErrorKind::PermissionDenied, "managed-by");
+    // A deleted secret is somebody's too.
+    ours.delete_secret(&db()).await.unwrap();
+    let error = theirs.create_secret(&db(), data(&[("a", "2")])).await.unwrap_err();
+    expect(&error, ErrorKind::PermissionDenied, "managed-by");
+    ours.undelete_secret(&db(), &[version(1)]).await.unwrap();
     ours.patch_secret(&db(), &changes).await.unwrap();
     ours.create_secret(&db(), data(&[("a", "3")])).await.unwrap();
     // What nobody owns becomes ours with the next write, even of the same.
@@ -322,4 +330,65 @@ async fn an_engine_that_is_upgraded_is_found_out_again() {
     };
     let found = tokio::time::timeout(std::time::Duration::from_secs(30), upgraded).await;
     assert_eq!(found.expect("it is found out again"), data(&[("a", "1")]));
+}
+
+/// What a refusal does not tell is not taken for known.
+#[tokio::test]
+async fn a_policy_that_comes_later_does_not_make_version_1_look_empty() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    admin.kv(&namespace, "old", "1").await;
+    admin.write(&namespace, "old/apps/db", json!({ "a": "1" })).await;
+    let made = admin.token(&namespace, &["later"], "10m", json!({})).await;
+    let bao = plugin(config(server.address(), &namespace, token(made)).with_mount("old"));
+    let error = bao.list_secrets(&ListQuery::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:#}");
+    let all = r#"path "old/*" { capabilities = ["create", "read", "update", "delete", "list"] }"#;
+    admin.policy(&namespace, "later", all).await;
+    assert_eq!(bao.get_secret(&db()).await.unwrap().unwrap().data, data(&[("a", "1")]));
+    bao.create_secret(&db(), data(&[("a", "2")])).await.unwrap();
+    assert_eq!(admin.read(&namespace, "old/data/apps/db").await.0, 404, "the wrong form");
+    let error = bao.find_secrets(&FindQuery::new()).await.unwrap_err();
+    expect(&error, ErrorKind::Unsupported, "KV version 2");
+}
+
+#[tokio::test]
+async fn what_others_stored_keeps_its_type() {
+    let Some(server) = server::shared().await else { return };
+    let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
+    let stored = json!({ "port": 5432, "opts": { "tls": true } });
+    for (mount, owner) in [("secret", None), ("secret", Some("billing")), ("strict", None)] {
+        if mount == "strict" {
+            admin.kv(&namespace, mount, "2").await;
+            admin.write(&namespace, "strict/config", json!({ "cas_required": true })).await;
+        }
+        let path = format!("{mount}/metadata/apps/db");
+        admin.post(&namespace, &path, json!({})).await;
+        admin.delete(&namespace, &path).await;
+        let write = json!({ "data": stored, "options": { "cas": 0 } });
+        admin.write(&namespace, &format!("{mount}/data/apps/db"), write).await;
+        let mut config = config(server.address(), &namespace, token(admin.root_token()));
+        config.owner = owner.map(str::to_owned);
+        let bao = plugin(config.with_mount(mount));
+        bao.patch_secret(&db(), &KeyChanges::new().set("x", "1")).await.unwrap();
+        let (_, reply) = admin.read(&namespace, &format!("{mount}/data/apps/db")).await;
+        let expected = json!({ "port": 5432, "opts": { "tls": true }, "x": "1" });
+        assert_eq!(reply["data"]["data"], expected, "{mount} {owner:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_version_is_neither_purged_nor_undeleted() {
+    let Some((_, _, bao)) = with_policy(EVERYTHING).await else { return };
+    bao.create_secret(&db(), data(&[("a", "1")])).await.unwrap();
+    let old = db().with_version(version(1));
+    for error in [
+        bao.purge_secret(&old).await.unwrap_err(),
+        bao.undelete_secret(&old, &[version(1)]).await.unwrap_err(),
+        bao.destroy_versions(&old, &[version(1)]).await.unwrap_err(),
+        bao.merge_metadata(&old, &BTreeMap::new()).await.unwrap_err(),
+    ] {
+        expect(&error, ErrorKind::InvalidArgument, "leave the version out");
+    }
+    assert!(bao.get_secret(&db()).await.unwrap().is_some());
 }

@@ -51,6 +51,13 @@ async fn the_change_of_somebody_else_is_seen() {
         admin.write(&namespace, &undelete, json!({ "versions": [2] })).await;
         let expected = SecretData::new().with("value", "b");
         assert_eq!(value(&state(&mut states).await), Some(&expected), "{policy}");
+        // Removed for ever and made anew, it counts from one again.
+        admin.delete(&namespace, &format!("secret/metadata/{name}")).await;
+        for text in ["c", "d"] {
+            admin.write(&namespace, &path, json!({ "data": { "value": text } })).await;
+        }
+        let expected = SecretData::new().with("value", "d");
+        while value(&state(&mut states).await) != Some(&expected) {}
         bao.close().await.unwrap();
         assert!(states.next().await.is_none(), "a closed plugin ends its watches");
     }

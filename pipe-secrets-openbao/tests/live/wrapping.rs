@@ -125,3 +125,43 @@ async fn refusals() {
     let error = wrapping.lookup(&SecretValue::from("s.line\nbreak")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
 }
+
+/// The path of a token is one in its namespace, and the root namespace has the same paths.
+#[tokio::test]
+async fn a_token_of_the_root_namespace_stays_closed() {
+    let Some((_, _, bao)) = bot(REWRAP).await else { return };
+    let server = server::shared().await.expect("it is there");
+    let root = pipe_secrets_openbao::OpenBaoConfig::new(
+        server.address(),
+        token(server.admin().root_token()),
+    );
+    let root = plugin(root).wrapping();
+    let data = SecretData::new().with("a", "b");
+    let foreign = root.wrap(&data, MINUTE).await.unwrap();
+    let error = bao.wrapping().unwrap(&foreign.token, WRAP).await.unwrap_err();
+    expect(&error, ErrorKind::PermissionDenied, "do not open it");
+    let ours = bao.wrapping().wrap(&data, MINUTE).await.unwrap();
+    let error = root.unwrap(&ours.token, WRAP).await.unwrap_err();
+    assert!(error.kind() != ErrorKind::Unexpected, "{error:#}");
+    assert!(root.unwrap(&foreign.token, WRAP).await.is_ok());
+}
+
+/// Its refusal reads like that of our own token, which is good.
+#[tokio::test]
+async fn a_login_that_is_refused_does_not_cost_our_own() {
+    let Some((admin, namespace, bao)) = bot(REWRAP).await else { return };
+    admin.user(&namespace, "bot", "hunter2").await;
+    let wrapping = bao.wrapping();
+    let login = |password: &str| SecretData::new().with("password", password);
+    let path = "auth/userpass/login/bot";
+    let wrapped = wrapping.wrap_write(path, &login("hunter2"), MINUTE).await.unwrap();
+    assert!(matches!(wrapping.unwrap(&wrapped.token, path).await, Ok(Unwrapped::Token { .. })));
+    for _ in 0..8 {
+        let error = wrapping.wrap_write(path, &login("wrong"), MINUTE).await.unwrap_err();
+        assert!(!error.is_retryable(), "{error:#}");
+        assert_eq!(bao.get_secret(&SecretRef::new("absent").unwrap()).await.unwrap(), None);
+    }
+    let nothing = SecretData::new().with("max_versions", "5");
+    let error = wrapping.wrap_write("secret/metadata/x", &nothing, MINUTE).await.unwrap_err();
+    expect(&error, ErrorKind::InvalidArgument, "wrap what is answered");
+}
