@@ -16,7 +16,7 @@ use pipe_core::memory::{
 };
 use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
 
-use self::snapshot::Snapshot;
+pub(crate) use self::snapshot::Snapshot;
 use self::words::Words;
 
 /// A memory in the process, with full-text search by BM25 and no model. Clones are the same memory.
@@ -272,7 +272,7 @@ impl Index {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
