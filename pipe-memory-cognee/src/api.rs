@@ -25,6 +25,7 @@ pub(crate) struct Api {
 pub(crate) struct Call<'a> {
     method: Method,
     path: &'a [&'a str],
+    query: Option<&'a str>,
     body: Option<(HeaderValue, Vec<u8>)>,
     /// Whether it may take as long as a write.
     is_long: bool,
@@ -32,18 +33,24 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a [&'a str]) -> Self {
-        Self { method: Method::GET, path, body: None, is_long: false }
+        Self { method: Method::GET, path, query: None, body: None, is_long: false }
     }
 
     pub(crate) fn post(path: &'a [&'a str], body: &Value) -> Self {
         let json = HeaderValue::from_static("application/json");
         let body = Some((json, body.to_string().into_bytes()));
-        Self { method: Method::POST, path, body, is_long: false }
+        Self { method: Method::POST, path, query: None, body, is_long: false }
+    }
+
+    /// With this query, of our own words and ids.
+    pub(crate) fn with_query(self, query: &'a str) -> Self {
+        Self { query: Some(query), ..self }
     }
 
     /// An upload, which may take as long as a write.
     pub(crate) fn upload(path: &'a [&'a str], content_type: HeaderValue, body: Vec<u8>) -> Self {
-        Self { method: Method::POST, path, body: Some((content_type, body)), is_long: true }
+        let body = Some((content_type, body));
+        Self { method: Method::POST, path, query: None, body, is_long: true }
     }
 }
 
@@ -115,6 +122,9 @@ impl Api {
     ) -> Result<HttpResponse> {
         let client = if call.is_long { &self.clients.writes } else { &self.clients.reads };
         let mut request = client.request(call.method.clone(), call.path.iter().copied())?;
+        if let Some(query) = call.query {
+            request.set_query(query);
+        }
         if let Some((content_type, body)) = &call.body {
             request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
             request.set_body(Zeroizing::new(body.clone()));

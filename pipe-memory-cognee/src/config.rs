@@ -50,6 +50,14 @@ pub struct CogneeConfig {
     #[serde(default = "default_write_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub write_timeout: Duration,
+    /// How long to wait until a graph is made of texts; 15 minutes.
+    #[serde(default = "default_cognify_timeout", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub cognify_timeout: Duration,
+    /// How often to ask whether it is made; two seconds.
+    #[serde(default = "default_poll_interval", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub poll_interval: Duration,
     /// Timeouts, certificate authorities, proxy. A suggestion reads the whole graph, of about a
     /// kilobyte for each data point: `max_body` has to have room for it.
     #[serde(default)]
@@ -68,6 +76,14 @@ fn default_write_timeout() -> Duration {
     Duration::from_secs(120)
 }
 
+fn default_cognify_timeout() -> Duration {
+    Duration::from_secs(15 * 60)
+}
+
+fn default_poll_interval() -> Duration {
+    Duration::from_secs(2)
+}
+
 impl CogneeConfig {
     /// The dataset `governance` of this server.
     pub fn new(address: impl Into<String>, auth: Auth) -> Self {
@@ -77,6 +93,8 @@ impl CogneeConfig {
             auth,
             dataset: default_dataset(),
             write_timeout: default_write_timeout(),
+            cognify_timeout: default_cognify_timeout(),
+            poll_interval: default_poll_interval(),
             http: HttpConfig::new(),
         }
     }
@@ -97,6 +115,18 @@ impl CogneeConfig {
     #[must_use]
     pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
         Self { write_timeout, ..self }
+    }
+
+    /// How long to wait until a graph is made of texts.
+    #[must_use]
+    pub fn with_cognify_timeout(self, cognify_timeout: Duration) -> Self {
+        Self { cognify_timeout, ..self }
+    }
+
+    /// How often to ask whether it is made.
+    #[must_use]
+    pub fn with_poll_interval(self, poll_interval: Duration) -> Self {
+        Self { poll_interval, ..self }
     }
 
     /// Timeouts, certificate authorities, proxy.
@@ -121,7 +151,14 @@ impl CogneeConfig {
             "dataset",
             "must be 1 to 128 of A-Z a-z 0-9 _ -",
         );
-        faults.require(!self.write_timeout.is_zero(), "write_timeout", "must be more than zero");
+        let durations = [
+            ("write_timeout", self.write_timeout),
+            ("cognify_timeout", self.cognify_timeout),
+            ("poll_interval", self.poll_interval),
+        ];
+        for (setting, duration) in durations {
+            faults.require(!duration.is_zero(), setting, "must be more than zero");
+        }
         if let Auth::Login(login) = &self.auth {
             faults.require(!login.username.is_empty(), "auth.username", "must not be empty");
         }
@@ -151,6 +188,8 @@ impl fmt::Debug for CogneeConfig {
             .field("auth", &self.auth)
             .field("dataset", &self.dataset)
             .field("write_timeout", &self.write_timeout)
+            .field("cognify_timeout", &self.cognify_timeout)
+            .field("poll_interval", &self.poll_interval)
             .field("http", &self.http)
             .finish()
     }

@@ -11,8 +11,10 @@ mod login;
 mod multipart;
 mod plugin;
 mod queue;
+mod texts;
 
 pub use self::config::{Auth, CogneeConfig, LoginAuth};
 pub use self::fallback::{Delivery, Fallback, FallbackPolicy, Reads, Writes};
 pub use self::local::LocalMemory;
 pub use self::plugin::Cognee;
+pub use self::texts::{CognifyReport, Document};

@@ -32,7 +32,7 @@ impl Form {
     }
 
     /// A file, whose name is our own.
-    pub(crate) fn file(mut self, name: &'static str, file: &'static str, content: &[u8]) -> Self {
+    pub(crate) fn file(mut self, name: &'static str, file: &str, content: &[u8]) -> Self {
         let disposition = format!("form-data; name=\"{name}\"; filename=\"{file}\"");
         self.begin(&disposition, Some("application/octet-stream"));
         self.end(content)

@@ -23,13 +23,15 @@ use crate::multipart::Form;
 /// A memory on a Cognee server, in a dataset of its own. Clones are the same plugin.
 #[derive(Clone)]
 pub struct Cognee {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    name: String,
-    dataset: String,
-    api: Api,
+pub(crate) struct Inner {
+    pub(crate) name: String,
+    pub(crate) dataset: String,
+    pub(crate) api: Api,
+    pub(crate) cognify_timeout: Duration,
+    pub(crate) poll_interval: Duration,
     /// The id of the dataset, once it is known.
     id: Mutex<Option<String>>,
     /// One writer at a time: what a relation leads to is read and sent again, and must not have
@@ -57,6 +59,8 @@ impl Cognee {
             name: config.name,
             dataset: config.dataset,
             api,
+            cognify_timeout: config.cognify_timeout,
+            poll_interval: config.poll_interval,
             id: Mutex::new(None),
             writing: tokio::sync::Mutex::new(()),
         };
@@ -288,15 +292,20 @@ impl Inner {
     }
 
     async fn look_up(&self) -> Result<Option<String>> {
+        let id = self.find_dataset(&self.dataset).await?;
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
+        Ok(id)
+    }
+
+    /// The id of the dataset of this name.
+    pub(crate) async fn find_dataset(&self, name: &str) -> Result<Option<String>> {
         let datasets = self.api.send(&Call::get(&["api", "v1", "datasets"])).await?.json()?;
         let datasets = datasets.as_array();
         let datasets =
             datasets.ok_or_else(|| unexpected("the datasets come in an unknown form"))?;
-        let ours = datasets.iter().find(|dataset| dataset["name"] == *self.dataset);
-        let id = ours.and_then(|dataset| dataset["id"].as_str());
-        let id = id.filter(|id| DataPointId::parse(id).is_some()).map(str::to_owned);
-        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
-        Ok(id)
+        let found = datasets.iter().find(|dataset| dataset["name"] == *name);
+        let id = found.and_then(|dataset| dataset["id"].as_str());
+        Ok(id.filter(|id| DataPointId::parse(id).is_some()).map(str::to_owned))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey, Relation, SearchQuery};
 use pipe_core::{ErrorKind, SecretSource};
-use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
+use pipe_memory_cognee::{Auth, Cognee, CogneeConfig, CognifyReport, Document};
 use pipe_testkit::fake::{self, CogneeFault};
 
 fn memory(server: &fake::Cognee, auth: Auth) -> Cognee {
@@ -79,6 +79,53 @@ async fn an_unknown_form_is_unexpected() {
         let error = error.expect("the answer is not understood");
         assert_eq!(error.kind(), ErrorKind::Unexpected, "{error:#}");
     }
+}
+
+fn document(key: &str, text: &str) -> Document {
+    Document::new(MemoryKey::new(key).expect("legal"), text)
+}
+
+async fn impatient(server: &fake::Cognee) -> Cognee {
+    let key = SecretSource::Value(server.create_api_key().as_str().into());
+    let config = CogneeConfig::new(server.address(), Auth::api_key(key));
+    let config = config.with_poll_interval(std::time::Duration::from_millis(1));
+    Cognee::new(config).expect("the settings are sound")
+}
+
+#[tokio::test]
+async fn texts_become_a_graph_in_the_background() {
+    let server = fake::Cognee::start().await;
+    let memory = impatient(&server).await;
+    let nothing = memory.cognify_governance_data().await.expect("there is nothing to do");
+    assert_eq!(nothing, CognifyReport::NothingToDo);
+    let minutes =
+        [document("minutes/1", "The hub was chosen."), document("minutes/2", "/etc/passwd")];
+    memory.add_documents(&minutes).await.expect("they are stored");
+    memory.add_documents(&minutes).await.expect("they are stored already");
+    let done = memory.cognify_governance_data().await.expect("the graph is made");
+    assert!(matches!(done, CognifyReport::Completed { .. }), "{done:?}");
+    // Texts do not get between the data points.
+    assert_eq!(server.graph_size("governance"), (0, 0));
+}
+
+#[tokio::test]
+async fn another_text_under_the_same_key_is_a_conflict() {
+    let (memory, _server) = with_key().await;
+    memory.add_documents(&[document("a", "one")]).await.expect("it is stored");
+    let error = memory.add_documents(&[document("a", "two")]).await.expect_err("it differs");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let error = memory.add_documents(&[document("b", " ")]).await.expect_err("it is empty");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_says_by_what_class_of_fault() {
+    let server = fake::Cognee::start().await;
+    let memory = impatient(&server).await;
+    memory.add_documents(&[document("a", "one")]).await.expect("it is stored");
+    server.break_model();
+    let error = memory.cognify_governance_data().await.expect_err("the model refuses");
+    assert_eq!(error.context("error_class"), Some("AuthenticationError"), "{error:#}");
 }
 
 #[test]

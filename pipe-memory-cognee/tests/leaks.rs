@@ -6,14 +6,16 @@ use std::time::Duration;
 use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey, SearchQuery};
 use pipe_core::{Plugin as _, SecretSource};
 use pipe_http::HttpConfig;
-use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
+use pipe_memory_cognee::{Auth, Cognee, CogneeConfig, Document};
 use pipe_testkit::fake::{self, CogneeFault};
 use pipe_testkit::leak::Canary;
 
 async fn drive(server: &fake::Cognee, canary: &Canary, auth: Auth, text: &str) {
     canary.look_at_debug("the auth", &auth);
     let http = HttpConfig::new().with_timeout(Duration::from_secs(5));
-    let config = CogneeConfig::new(server.address(), auth).with_http(http);
+    let config = CogneeConfig::new(server.address(), auth)
+        .with_http(http)
+        .with_poll_interval(Duration::from_millis(1));
     canary.look_at_debug("the config", &config);
     let key = |text: &str| MemoryKey::new(text).expect("legal");
     let domain = DataPoint::from(Domain::new(key("payments")).with_description(text));
@@ -33,6 +35,10 @@ async fn drive(server: &fake::Cognee, canary: &Canary, auth: Auth, text: &str) {
         canary.look_at_result("search_integrations", &found.map(|hits| hits.len()));
         let suggested = memory.suggest_integration_path(&key("a"), &key("b")).await;
         canary.look_at_result("suggest_integration_path", &suggested);
+        let document = Document::new(key("minutes"), text);
+        canary.look_at_result("add_documents", &memory.add_documents(&[document]).await);
+        let made = memory.cognify_governance_data().await;
+        canary.look_at_result("cognify_governance_data", &made);
         canary.look_at_debug("health", &memory.health().await);
         canary.look_at_debug("the memory", &memory);
         canary.look_at_result("close", &memory.close().await);

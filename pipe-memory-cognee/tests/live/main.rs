@@ -4,6 +4,7 @@ mod crashes;
 mod logins;
 mod scale;
 mod server;
+mod texts;
 
 use pipe_memory_cognee::Cognee;
 

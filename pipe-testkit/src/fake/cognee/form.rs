@@ -2,20 +2,47 @@
 
 use std::collections::BTreeMap;
 
+/// A part of a form.
+struct Part<'a> {
+    name: &'a str,
+    file: Option<&'a str>,
+    content: &'a [u8],
+}
+
+/// Files that were uploaded to a dataset.
+pub(super) struct Uploads {
+    pub(super) dataset: String,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
 /// The parts of a multipart form, by name.
 pub(super) fn parts(content_type: &str, body: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+    let parts = all_parts(content_type, body)?.into_iter();
+    Some(parts.map(|part| (part.name.to_owned(), part.content.to_vec())).collect())
+}
+
+/// The files of a multipart form that names a dataset.
+pub(super) fn uploads(content_type: &str, body: &[u8]) -> Option<Uploads> {
+    let parts = all_parts(content_type, body)?;
+    let dataset = parts.iter().find(|part| part.name == "datasetName")?;
+    let dataset = std::str::from_utf8(dataset.content).ok()?.to_owned();
+    let file = |part: Part<'_>| Some((part.file?.to_owned(), part.content.to_vec()));
+    Some(Uploads { dataset, files: parts.into_iter().filter_map(file).collect() })
+}
+
+fn all_parts<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
     let (_, boundary) = content_type.split_once("boundary=")?;
     let mark = format!("--{boundary}");
-    let mut parts = BTreeMap::new();
+    let mut parts = Vec::new();
     let mut rest = &body[find(body, mark.as_bytes())? + mark.len()..];
     while let Some(after) = rest.strip_prefix(b"\r\n") {
         let end = find(after, format!("\r\n{mark}").as_bytes())?;
         let part = &after[..end];
         let head_end = find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&part[..head_end]).ok()?;
-        let (_, name) = head.split_once(" name=\"")?;
-        let (name, _) = name.split_once('"')?;
-        parts.insert(name.to_owned(), part[head_end + 4..].to_vec());
+        let field = |name: &str| Some(head.split_once(name)?.1.split_once('"')?.0);
+        let (name, file) = (field(" name=\"")?, field(" filename=\""));
+        parts.push(Part { name, file, content: &part[head_end + 4..] });
         rest = &after[end + 2 + mark.len()..];
     }
     rest.starts_with(b"--").then_some(parts)

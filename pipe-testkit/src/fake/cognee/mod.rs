@@ -1,5 +1,5 @@
 //! A Cognee server, as far as a ready graph goes: logins, imports by archive, search without a
-//! language model, and the graph.
+//! language model, and the graph; and texts, of which it makes none.
 //!
 //! Answers and traps are those of a real server of version 1.6.5, measured.
 
@@ -48,12 +48,17 @@ struct State {
     knows_types: bool,
     fault: Option<(CogneeFault, usize)>,
     log: Vec<String>,
+    /// The ids of background runs, and how often each was asked about.
+    runs: Vec<(String, usize)>,
+    model_fails: bool,
 }
 
 #[derive(Debug)]
 struct Dataset {
     id: String,
     graph: Graph,
+    /// Texts, by the names of their files without their ends.
+    documents: BTreeMap<String, Vec<u8>>,
 }
 
 impl Cognee {
@@ -80,6 +85,8 @@ impl Cognee {
             knows_types: true,
             fault: None,
             log: Vec::new(),
+            runs: Vec::new(),
+            model_fails: false,
         }));
         let server = Server::start(0, Arc::new(Front(Arc::clone(&state)))).await;
         let port = server.address().port();
@@ -115,6 +122,11 @@ impl Cognee {
     /// From now on nobody may do anything with any dataset.
     pub fn deny(&self) {
         self.state().denied = true;
+    }
+
+    /// From now on the language model refuses the server.
+    pub fn break_model(&self) {
+        self.state().model_fails = true;
     }
 
     /// Closes the port and every connection. What is stored is kept.

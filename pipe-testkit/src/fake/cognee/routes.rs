@@ -1,5 +1,6 @@
 //! Which request goes where.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::{Method, StatusCode};
@@ -65,6 +66,9 @@ fn carry_out(state: &mut State, call: &Call) -> Reply {
         (&Method::GET, ["api", "v1", "datasets"]) => (200, datasets(state)),
         (&Method::POST, ["api", "v1", "remember"]) => remember(state, call, body),
         (&Method::POST, ["api", "v1", "search"]) => search(state, body),
+        (&Method::POST, ["api", "v1", "add"]) => add(state, call, body),
+        (&Method::POST, ["api", "v1", "cognify"]) => cognify(state, body),
+        (&Method::GET, ["api", "v1", "activity", "pipeline-runs"]) => (200, runs(state)),
         (&Method::GET, ["api", "v1", "datasets", id, "graph"]) => match of_id(state, id) {
             Some(dataset) => (200, dataset.graph.whole()),
             None => denied(),
@@ -137,7 +141,7 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
     let (Some(nodes), Some(facts)) = (lines("nodes.jsonl"), lines("facts.jsonl")) else {
         return invalid();
     };
-    let new = || Dataset { id: random_id(), graph: Graph::default() };
+    let new = || Dataset { id: random_id(), graph: Graph::default(), documents: BTreeMap::new() };
     let dataset = state.datasets.entry(name.clone()).or_insert_with(new);
     let Some(imported) = dataset.graph.import(&nodes, &facts) else { return invalid() };
     state.knows_types = true;
@@ -153,6 +157,65 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
         200,
         json!({"status": "completed", "dataset_name": name, "dataset_id": null, "items": [report]}),
     )
+}
+
+/// Files alone: a fake reads none of its own.
+fn add(state: &mut State, call: &Call, body: &[u8]) -> Reply {
+    if state.denied {
+        return denied();
+    }
+    let content_type = call.header("content-type").unwrap_or_default();
+    let Some(files) = form::uploads(content_type, body) else {
+        return (
+            400,
+            json!({"error": "Either datasetId or datasetName must be provided.", "detail": null}),
+        );
+    };
+    let new = || Dataset { id: random_id(), graph: Graph::default(), documents: BTreeMap::new() };
+    let dataset = state.datasets.entry(files.dataset).or_insert_with(new);
+    for (name, content) in files.files {
+        // The end of the name is dropped.
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
+        if dataset.documents.entry(stem).or_insert_with(|| content.clone()) != &content {
+            let error = "Document already exists; use the update endpoint";
+            return (
+                409,
+                json!({"error": error, "detail": "POST /api/v1/add does not update documents."}),
+            );
+        }
+    }
+    (200, json!({"status": "PipelineRunCompleted", "dataset_id": dataset.id, "payload": null}))
+}
+
+fn cognify(state: &mut State, body: &[u8]) -> Reply {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = body["dataset_ids"][0].as_str().unwrap_or_default().to_owned();
+    if of_id(state, &id).is_none() {
+        return denied();
+    }
+    let run = random_id();
+    state.runs.push((run.clone(), 0));
+    (
+        200,
+        json!({id.clone(): {"status": "PipelineRunStarted", "pipeline_run_id": run, "dataset_id": id}}),
+    )
+}
+
+/// A run ends when it is asked about for the second time.
+fn runs(state: &mut State) -> Value {
+    let broken = state.model_fails;
+    let row = |(run, asked): &mut (String, usize)| {
+        *asked += 1;
+        let (status, outcome, class) = match (*asked, broken) {
+            (1, _) => ("DATASET_PROCESSING_STARTED", Value::Null, Value::Null),
+            (_, false) => ("DATASET_PROCESSING_COMPLETED", "succeeded".into(), Value::Null),
+            (_, true) => {
+                ("DATASET_PROCESSING_ERRORED", "failed".into(), "AuthenticationError".into())
+            }
+        };
+        json!({"kind": "pipeline", "pipeline_run_id": run, "status": status, "outcome": outcome, "error_class": class})
+    };
+    state.runs.iter_mut().rev().map(row).collect()
 }
 
 fn search(state: &State, body: &[u8]) -> Reply {
