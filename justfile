@@ -16,6 +16,10 @@ live:
 live-oidc:
     cargo test -p pipe-identity-oidc --test live
 
+# The live suite against a real Cognee (live/cognee/install.sh installs it)
+live-cognee:
+    cargo test -p pipe-memory-cognee --test live
+
 # The live suite against a real API server (live/kubernetes/install.sh builds it)
 live-kubernetes:
     cargo test -p pipe-secrets-k8s --test live

@@ -8,9 +8,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use pipe_core::{Error, ErrorKind, IdentityPlugin, Result, SecretsPlugin};
+use pipe_core::{Error, ErrorKind, GovernanceMemory, IdentityPlugin, Result, SecretsPlugin};
 
 pub mod identity;
+pub mod memory;
 pub mod secrets;
 #[cfg(feature = "issuer")]
 pub mod trusting;
@@ -49,6 +50,18 @@ pub struct IdentityCase {
     pub name: &'static str,
     /// Runs it.
     pub run: Body<dyn IdentityPlugin>,
+}
+
+/// A case of the memory suite.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MemoryCase {
+    /// The claim that the case tests.
+    pub name: &'static str,
+    /// What kind of memory it has to be given.
+    pub needs: Needs,
+    /// Runs it.
+    pub run: Body<dyn GovernanceMemory>,
 }
 
 /// A trusting case of the identity suite.
@@ -231,6 +244,74 @@ macro_rules! __identity_cases {
             refusals_tell_the_presenter_nothing,
             no_token_appears_in_logs_or_errors,
             the_identity_plugin_says_that_it_serves,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __memory_fresh_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            the_name_is_stable,
+            a_working_memory_says_that_it_serves,
+            closing_twice_is_harmless,
+            nothing_added_is_a_success,
+            what_was_added_is_counted,
+            what_was_added_is_found,
+            a_data_point_comes_back_as_it_was_added,
+            odd_text_comes_back_as_it_was_added,
+            adding_twice_is_one,
+            a_later_data_point_replaces_an_earlier,
+            the_same_key_twice_in_one_call_is_one,
+            a_relation_to_what_is_known_is_stored,
+            a_relation_to_nothing_is_skipped_and_counted,
+            too_much_is_refused_as_a_whole,
+            writers_at_once_lose_nothing,
+            a_dropped_call_leaves_the_memory_usable,
+            the_closest_comes_first,
+            a_limit_is_kept,
+            a_search_for_nothing_is_refused,
+            a_search_by_kind_finds_no_other,
+            a_search_by_domain_finds_no_other,
+            a_search_by_outcome_finds_no_other,
+            a_domain_that_nobody_knows_has_no_hits,
+            similarities_are_ordered_and_bounded,
+            every_answer_says_where_it_comes_from,
+            no_evidence_is_no_suggestion,
+            what_has_not_ended_is_no_evidence,
+            the_path_that_succeeded_comes_first,
+            a_suggestion_names_its_evidence,
+            a_suggestion_follows_an_outcome,
+            the_hub_rule_refuses_the_direct_path,
+            the_hub_rule_of_others_refuses_nothing,
+            the_numbers_are_those_of_the_shared_arithmetic,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __memory_denied_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            a_denied_search_is_not_empty,
+            a_denied_suggestion_is_not_none,
+            a_denied_add_is_an_error,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __memory_unavailable_cases {
+    ($run:ident ! ($($head:tt)*)) => {
+        $crate::$run! { $($head)* ;
+            an_outage_is_an_error,
+            an_outage_is_retryable,
+            an_outage_says_where,
+            an_outage_is_told_by_health,
+            bad_input_is_refused_without_asking,
         }
     };
 }
@@ -454,6 +535,16 @@ macro_rules! __secrets_table {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __memory_table {
+    ($needs:ident ; $($case:ident,)*) => { &[$(MemoryCase {
+        name: stringify!($case),
+        needs: Needs::$needs,
+        run: |plugin| Box::pin(memory::$case(plugin)),
+    }),*] };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __identity_table {
     (; $($case:ident,)*) => { &[$(IdentityCase {
         name: stringify!($case),
@@ -476,6 +567,13 @@ pub const SECRETS_CASES: [&[SecretsCase]; 3] = [
     __secrets_fresh_cases! { __secrets_table ! (Fresh) },
     __secrets_denied_cases! { __secrets_table ! (Denied) },
     __secrets_unavailable_cases! { __secrets_table ! (Unavailable) },
+];
+
+/// Every case of the memory suite, grouped by what it needs.
+pub const MEMORY_CASES: [&[MemoryCase]; 3] = [
+    __memory_fresh_cases! { __memory_table ! (Fresh) },
+    __memory_denied_cases! { __memory_table ! (Denied) },
+    __memory_unavailable_cases! { __memory_table ! (Unavailable) },
 ];
 
 /// Every case of the identity suite.

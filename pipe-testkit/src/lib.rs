@@ -13,7 +13,9 @@ pub mod run;
 mod stage;
 pub mod wrapped;
 
-pub use self::cases::{IDENTITY_CASES, IdentityCase, Needs, SECRETS_CASES, SecretsCase};
+pub use self::cases::{
+    IDENTITY_CASES, IdentityCase, MEMORY_CASES, MemoryCase, Needs, SECRETS_CASES, SecretsCase,
+};
 #[cfg(feature = "issuer")]
 pub use self::cases::{TRUSTING_CASES, TrustingCase};
 #[cfg(feature = "issuer")]
@@ -114,6 +116,35 @@ macro_rules! identity_compliance {
             use super::*;
             $crate::__identity_cases! { __tests ! (identity $plugin) }
             $crate::__identity_trusting_cases! { __trusting_tests ! ($trusting, $features) }
+        }
+    };
+}
+
+/// One `#[test]` per behaviour of a [`GovernanceMemory`](pipe_core::GovernanceMemory).
+///
+/// The arguments name functions as for [`secrets_compliance!`]: one that makes a fresh memory, and
+/// `denied` and `unavailable` for the cases that need them. Many cases may share a memory; all keys
+/// begin with `pipe-testkit`, and are left behind. The tests are in a module `memory_compliance`:
+/// two invocations need a `mod` of their own each.
+///
+/// ```
+/// # use pipe_testkit::reference::InMemoryGovernance;
+/// async fn memory() -> Option<(InMemoryGovernance, ())> {
+///     Some((InMemoryGovernance::new(), ()))
+/// }
+///
+/// pipe_testkit::memory_compliance!(memory);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! memory_compliance {
+    ($memory:path $(, denied = $denied:path)? $(, unavailable = $unavailable:path)? $(,)?) => {
+        mod memory_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__memory_fresh_cases! { __tests ! (memory $memory) }
+            $($crate::__memory_denied_cases! { __tests ! (memory $denied) })?
+            $($crate::__memory_unavailable_cases! { __tests ! (memory $unavailable) })?
         }
     };
 }

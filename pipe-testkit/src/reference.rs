@@ -5,9 +5,11 @@
 //! the process's memory: **not for production** (REQ 004-85.5).
 
 mod flaky;
+mod governance;
 mod identity;
 mod secrets;
 
 pub use self::flaky::Flaky;
+pub use self::governance::InMemoryGovernance;
 pub use self::identity::InMemoryIdentity;
 pub use self::secrets::InMemorySecrets;

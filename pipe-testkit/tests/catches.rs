@@ -3,6 +3,8 @@
 
 #[path = "catches/identity.rs"]
 mod identity;
+#[path = "catches/memory.rs"]
+mod memory;
 #[path = "catches/secrets.rs"]
 mod secrets;
 #[cfg(feature = "issuer")]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pipe_core::secrets::SecretsCapabilities;
-use pipe_core::{ErrorKind, IdentityPlugin, SecretsPlugin};
-use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
+use pipe_core::{ErrorKind, GovernanceMemory, IdentityPlugin, SecretsPlugin};
+use pipe_testkit::reference::{InMemoryGovernance, InMemoryIdentity, InMemorySecrets};
 
 async fn denied() -> Option<(InMemorySecrets, ())> {
     let secrets = InMemorySecrets::new();
@@ -16,6 +16,33 @@ async fn unavailable() -> Option<(InMemorySecrets, ())> {
     let secrets = InMemorySecrets::new();
     secrets.fail_with(ErrorKind::Unavailable);
     Some((secrets, ()))
+}
+
+mod governance {
+    use super::*;
+    async fn failing(kind: ErrorKind) -> Option<(InMemoryGovernance, ())> {
+        let memory = InMemoryGovernance::new();
+        memory.fail_with(kind);
+        Some((memory, ()))
+    }
+    async fn memory() -> Option<(InMemoryGovernance, ())> {
+        Some((InMemoryGovernance::new(), ()))
+    }
+    async fn denied() -> Option<(InMemoryGovernance, ())> {
+        failing(ErrorKind::PermissionDenied).await
+    }
+    async fn unavailable() -> Option<(InMemoryGovernance, ())> {
+        failing(ErrorKind::Unavailable).await
+    }
+    pipe_testkit::memory_compliance!(memory, denied = denied, unavailable = unavailable);
+
+    mod boxed {
+        use super::*;
+        async fn boxed() -> Option<(Box<dyn GovernanceMemory>, ())> {
+            Some((Box::new(InMemoryGovernance::new()), ()))
+        }
+        pipe_testkit::memory_compliance!(boxed);
+    }
 }
 
 mod bare {

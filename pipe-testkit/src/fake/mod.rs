@@ -3,6 +3,7 @@
 //! They listen on a free port of 127.0.0.1 and end when their handle is dropped. They are for tests:
 //! plain HTTP, everything in memory, a clock that a test moves.
 
+mod cognee;
 pub(crate) mod http;
 mod infisical;
 mod kubernetes;
@@ -11,6 +12,7 @@ mod token_review;
 #[cfg(feature = "issuer")]
 mod zitadel;
 
+pub use self::cognee::{Cognee, CogneeFault};
 pub use self::infisical::{
     Infisical, InfisicalFault, InfisicalIdentity, InfisicalRelease, InfisicalRights,
 };

@@ -1,0 +1,242 @@
+//! A memory that goes on, as far as it was said, while its server is away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pipe_core::memory::{
+    AddReport, DataPoint, GovernanceMemory, Hit, MemoryKey, PathSuggestion, Relation, SearchQuery,
+    Source, check_batch,
+};
+use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
+use tokio::sync::Mutex;
+
+use crate::LocalMemory;
+use crate::queue::Queue;
+
+/// What happens to questions while the server is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reads {
+    /// They fail.
+    Fail,
+    /// The memory in the process answers, which knows what was added through it. The answers say so.
+    AnswerLocally,
+}
+
+/// What happens to what is added while the server is away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Writes {
+    /// It is refused.
+    Fail,
+    /// It waits on disk, and is delivered before anything else is added.
+    Queue {
+        /// Where it waits. For one process at a time.
+        directory: PathBuf,
+        /// How many data points and relations may wait. More are refused.
+        limit: usize,
+    },
+}
+
+/// What may be done while the server is away. There is no default: somebody has to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FallbackPolicy {
+    /// What happens to questions.
+    pub reads: Reads,
+    /// What happens to what is added.
+    pub writes: Writes,
+}
+
+impl FallbackPolicy {
+    /// This is to happen to questions, and that to what is added.
+    #[must_use]
+    pub fn new(reads: Reads, writes: Writes) -> Self {
+        Self { reads, writes }
+    }
+}
+
+/// What became of what waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// How many batches were delivered.
+    pub delivered: usize,
+    /// How many batches the server refused for what is in them. Their files end in `.refused` now.
+    pub refused: usize,
+}
+
+/// A memory on a server with one in the process beside it.
+///
+/// What is added goes to both. Only an outage (`Unavailable`, `Timeout`, `RateLimited`) leads to the
+/// policy: a denial is an answer, and so is "nothing".
+///
+/// What waits is delivered in its order, and before anything that is added later, so an older state
+/// never replaces a newer one. A batch may reach the server twice, when this process dies between
+/// the delivery and forgetting it; its ids make it one.
+#[derive(Debug)]
+pub struct Fallback<P> {
+    server: P,
+    local: LocalMemory,
+    reads: Reads,
+    queue: Option<Arc<Queue>>,
+    /// One writer at a time, so that the order holds.
+    writing: Arc<Mutex<()>>,
+}
+
+impl<P: GovernanceMemory> Fallback<P> {
+    /// Puts both together. What waits on disk since earlier is known to the memory in the process
+    /// at once, and delivered with the next addition, or by [`deliver`](Self::deliver).
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue's directory cannot be used; `Unexpected` when there is something
+    /// in it that no queue has written.
+    pub async fn open(server: P, local: LocalMemory, policy: FallbackPolicy) -> Result<Self> {
+        let FallbackPolicy { reads, writes } = policy;
+        let queue = match writes {
+            Writes::Fail => None,
+            Writes::Queue { directory, limit } => {
+                let opened = Queue::open(directory, limit).await;
+                let (queue, waiting) = opened.map_err(|error| error.at(server.name(), "open"))?;
+                for (points, relations) in waiting {
+                    mirror(&local, &points, &relations).await;
+                }
+                Some(Arc::new(queue))
+            }
+        };
+        Ok(Self { server, local, reads, queue, writing: Arc::default() })
+    }
+
+    /// How many data points and relations wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Delivers what waits, in its order.
+    ///
+    /// # Errors
+    /// Those of the server, and what has not been delivered goes on waiting.
+    pub async fn deliver(&self) -> Result<Delivery> {
+        let _turn = self.writing.lock().await;
+        self.deliver_in_turn().await
+    }
+
+    async fn deliver_in_turn(&self) -> Result<Delivery> {
+        let mut delivery = Delivery::default();
+        let Some(queue) = &self.queue else { return Ok(delivery) };
+        while let Some((points, relations)) = queue.front().await? {
+            match self.server.add_datapoints(&points, &relations).await {
+                Ok(_) => {
+                    queue.pop().await?;
+                    delivery.delivered += 1;
+                }
+                // It would be refused for ever, and everything behind it would wait for ever.
+                Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+                    tracing::warn!(memory = self.server.name(), "a queued batch is refused");
+                    queue.put_aside().await?;
+                    delivery.refused += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(delivery)
+    }
+
+    fn answers_locally(&self, error: &Error) -> bool {
+        self.reads == Reads::AnswerLocally && is_outage(error)
+    }
+}
+
+#[async_trait]
+impl<P: GovernanceMemory> Plugin for Fallback<P> {
+    fn name(&self) -> &str {
+        self.server.name()
+    }
+
+    async fn health(&self) -> Health {
+        let health = self.server.health().await;
+        if !health.is_serving() && self.reads == Reads::AnswerLocally {
+            return Health::degraded(
+                format!("answers come from this process: {}", health.reason),
+                health.hint,
+            );
+        }
+        let set_aside = self.queue.as_ref().map_or(0, |queue| queue.set_aside());
+        if health.is_serving() && set_aside > 0 {
+            return Health::degraded(
+                format!("the server refused {set_aside} batches that had waited"),
+                "look at the files that end in .refused in the queue's directory",
+            );
+        }
+        health
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.server.close().await
+    }
+}
+
+#[async_trait]
+impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
+    async fn add_datapoints(
+        &self,
+        points: &[DataPoint],
+        relations: &[Relation],
+    ) -> Result<AddReport> {
+        let located = |error: Error| error.at(self.server.name(), "add_datapoints");
+        check_batch(points, relations).map_err(located)?;
+        let turn = Arc::clone(&self.writing).lock_owned().await;
+        let added = match self.deliver_in_turn().await {
+            Ok(_) => self.server.add_datapoints(points, relations).await,
+            Err(error) => Err(error),
+        };
+        let report = match (added, &self.queue) {
+            (Ok(report), _) => report,
+            (Err(error), Some(queue)) if is_outage(&error) => {
+                queue.push(points, relations, turn).await.map_err(located)?;
+                let waiting = AddReport::new(Source::Local).with_queued(points.len());
+                tracing::info!(memory = self.server.name(), "the server is away: queued");
+                waiting
+            }
+            (Err(error), _) => return Err(error),
+        };
+        mirror(&self.local, points, relations).await;
+        Ok(report)
+    }
+
+    async fn search_integrations(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
+        match self.server.search_integrations(query).await {
+            Err(error) if self.answers_locally(&error) => {
+                self.local.search_integrations(query).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn suggest_integration_path(
+        &self,
+        source: &MemoryKey,
+        target: &MemoryKey,
+    ) -> Result<Option<PathSuggestion>> {
+        match self.server.suggest_integration_path(source, target).await {
+            Err(error) if self.answers_locally(&error) => {
+                self.local.suggest_integration_path(source, target).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// Exhausted or not: whoever retried has found out that it lasts.
+fn is_outage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::RateLimited)
+}
+
+/// What the server has need not fit into this process: then it knows less, and that is all.
+async fn mirror(local: &LocalMemory, points: &[DataPoint], relations: &[Relation]) {
+    if local.add_datapoints(points, relations).await.is_err() {
+        tracing::warn!(memory = local.name(), "the memory in the process is full");
+    }
+}

@@ -1,0 +1,204 @@
+//! What goes on while the server is away, and what is delivered afterwards.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pipe_core::memory::{
+    DataPoint, Domain, GovernanceMemory, Integration, IntegrationPath, IntegrationStatus,
+    MemoryKey, SearchQuery, Source,
+};
+use pipe_core::{ErrorKind, Health, HealthStatus, Plugin as _};
+use pipe_memory_cognee::{Delivery, Fallback, FallbackPolicy, LocalMemory, Reads, Writes};
+use pipe_testkit::reference::InMemoryGovernance;
+
+/// A directory of one test, which is removed with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pipe-fallback-{}-{count}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn policy(&self, limit: usize) -> FallbackPolicy {
+        let writes = Writes::Queue { directory: self.0.clone(), limit };
+        FallbackPolicy::new(Reads::AnswerLocally, writes)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn open(server: &InMemoryGovernance, policy: FallbackPolicy) -> Fallback<InMemoryGovernance> {
+    Fallback::open(server.clone(), LocalMemory::new(), policy).await.expect("it can be opened")
+}
+
+fn domain(name: &str, description: &str) -> DataPoint {
+    let key = MemoryKey::new(name).expect("legal");
+    Domain::new(key).with_description(description).into()
+}
+
+async fn found(memory: &dyn GovernanceMemory, text: &str) -> Vec<(DataPoint, Source)> {
+    let hits = memory.search_integrations(&SearchQuery::new(text)).await.expect("the search");
+    hits.into_iter().map(|hit| (hit.point, hit.source)).collect()
+}
+
+mod compliance {
+    use super::*;
+
+    async fn present() -> Option<(Fallback<InMemoryGovernance>, Directory)> {
+        let directory = Directory::new();
+        Some((open(&InMemoryGovernance::new(), directory.policy(1000)).await, directory))
+    }
+
+    async fn denied() -> Option<(Fallback<InMemoryGovernance>, Directory)> {
+        let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+        server.fail_with(ErrorKind::PermissionDenied);
+        Some((open(&server, directory.policy(1000)).await, directory))
+    }
+
+    async fn unavailable() -> Option<(Fallback<InMemoryGovernance>, ())> {
+        let server = InMemoryGovernance::new();
+        server.fail_with(ErrorKind::Unavailable);
+        Some((open(&server, FallbackPolicy::new(Reads::Fail, Writes::Fail)).await, ()))
+    }
+
+    pipe_testkit::memory_compliance!(present, denied = denied, unavailable = unavailable);
+}
+
+/// The same suite, with nobody but the process to answer.
+mod away {
+    use super::*;
+
+    async fn away() -> Option<(Fallback<InMemoryGovernance>, Directory)> {
+        let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+        server.fail_with(ErrorKind::Unavailable);
+        Some((open(&server, directory.policy(1000)).await, directory))
+    }
+
+    #[tokio::test]
+    async fn answers_say_that_they_are_local() {
+        let (memory, _directory) = away().await.expect("it needs nobody");
+        let payments = domain("payments", "cards");
+        let report = memory.add_datapoints(std::slice::from_ref(&payments), &[]).await;
+        let report = report.expect("it waits");
+        assert_eq!((report.source, report.data_points, report.queued), (Source::Local, 0, 1));
+        assert_eq!(found(&memory, "cards").await, [(payments, Source::Local)]);
+        let health = memory.health().await;
+        assert_eq!(health.status, HealthStatus::Degraded, "{health:?}");
+    }
+
+    #[tokio::test]
+    async fn a_suggestion_is_local_too() {
+        let (memory, _directory) = away().await.expect("it needs nobody");
+        let key = |text: &str| MemoryKey::new(text).expect("legal");
+        let past = Integration::new(key("i"), key("a"), key("b"), IntegrationPath::Hub)
+            .with_status(IntegrationStatus::Connected);
+        memory.add_datapoints(&[past.into()], &[]).await.expect("it waits");
+        let suggestion = memory.suggest_integration_path(&key("a"), &key("b")).await;
+        let suggestion = suggestion.expect("it is answered").expect("there is evidence");
+        assert_eq!(suggestion.source, Source::Local);
+    }
+}
+
+#[tokio::test]
+async fn what_waited_is_delivered_in_its_order_and_once() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let memory = open(&server, directory.policy(1000)).await;
+    server.fail_with(ErrorKind::Timeout);
+    for description in ["first", "second", "third"] {
+        memory.add_datapoints(&[domain("a", description)], &[]).await.expect("it waits");
+    }
+    assert_eq!(memory.waiting(), 3);
+    server.fail_with(None);
+    let delivery = memory.deliver().await.expect("the server is back");
+    assert_eq!((delivery.delivered, delivery.refused, memory.waiting()), (3, 0, 0));
+    assert_eq!(found(&server, "a").await, [(domain("a", "third"), Source::Local)]);
+    assert_eq!(memory.deliver().await.expect("nothing waits"), Delivery::default());
+}
+
+#[tokio::test]
+async fn what_is_added_later_comes_after_what_waited() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let memory = open(&server, directory.policy(1000)).await;
+    server.fail_with(ErrorKind::Unavailable);
+    memory.add_datapoints(&[domain("a", "older")], &[]).await.expect("it waits");
+    server.fail_with(None);
+    memory.add_datapoints(&[domain("a", "newer")], &[]).await.expect("the server is back");
+    assert_eq!(found(&server, "a").await, [(domain("a", "newer"), Source::Local)]);
+    assert_eq!(memory.waiting(), 0);
+}
+
+#[tokio::test]
+async fn what_waited_survives_the_process() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    drop(memory);
+    let memory = open(&server, directory.policy(1000)).await;
+    assert_eq!(memory.waiting(), 1);
+    assert_eq!(found(&memory, "cards").await, [(domain("a", "cards"), Source::Local)]);
+    server.fail_with(None);
+    memory.deliver().await.expect("the server is back");
+    assert_eq!(found(&server, "cards").await.len(), 1);
+}
+
+/// A process that dies between the delivery and forgetting it delivers once more.
+#[tokio::test]
+async fn a_batch_that_arrives_twice_is_one() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    let file = std::fs::read_dir(&directory.0).expect("the directory").next();
+    let file = file.expect("a file").expect("a file").path();
+    let content = std::fs::read(&file).expect("it can be read");
+    server.fail_with(None);
+    memory.deliver().await.expect("the server is back");
+    std::fs::write(&file, content).expect("it can be written");
+    let memory = open(&server, directory.policy(1000)).await;
+    memory.deliver().await.expect("once more");
+    assert_eq!(found(&server, "cards").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_loses_nothing() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1)).await;
+    memory.add_datapoints(&[domain("a", "x")], &[]).await.expect("it waits");
+    let error = memory.add_datapoints(&[domain("b", "x")], &[]).await.expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(memory.waiting(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_is_set_aside_and_told() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    memory.add_datapoints(&[domain("a", "x")], &[]).await.expect("it waits");
+    server.fail_with(ErrorKind::InvalidArgument);
+    assert_eq!(memory.deliver().await.expect("it is over").refused, 1);
+    assert_eq!(memory.waiting(), 0);
+    server.fail_with(None);
+    let Health { status, reason, .. } = memory.health().await;
+    assert_eq!(status, HealthStatus::Degraded, "{reason}");
+}
+
+#[tokio::test]
+async fn a_denial_is_an_answer_and_queues_nothing() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let memory = Arc::new(open(&server, directory.policy(1000)).await);
+    server.fail_with(ErrorKind::PermissionDenied);
+    let error = memory.add_datapoints(&[domain("a", "x")], &[]).await.expect_err("denied");
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(memory.waiting(), 0);
+}

@@ -1,0 +1,383 @@
+//! A real Cognee server for the live tests, with a stub in the place of its models.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, str};
+
+use http::{HeaderValue, Method};
+use pipe_core::SecretSource;
+use pipe_http::{HttpClient, HttpConfig};
+use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
+use serde_json::Value;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use zeroize::Zeroizing;
+
+/// The version that `live/cognee/install.sh` installs.
+const VERSION: &str = "1.6.5";
+/// A start takes 20 seconds on a machine that has nothing else to do.
+const DEADLINE: Duration = Duration::from_secs(240);
+const USER: &str = "default_user@example.com";
+
+/// Whether the server asks who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Posture {
+    AccessControl,
+    Open,
+}
+
+/// The server that tests share; each takes a dataset of its own.
+///
+/// `None` where no server can be had, which is a failure under `PIPE_TESTKIT_REQUIRE=1`.
+pub(crate) async fn shared() -> Option<&'static Server> {
+    static SHARED: OnceCell<Option<Server>> = OnceCell::const_new();
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let start = || Server::start_in_turn(Posture::AccessControl, &TURN);
+    SHARED.get_or_init(start).await.as_ref()
+}
+
+/// A running server. It ends, and its data with it, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    port: u16,
+    stub: u16,
+    posture: Posture,
+    python: PathBuf,
+    directory: PathBuf,
+    password: String,
+    key: String,
+    processes: [Option<Child>; 2],
+    watchdog: Child,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Server {
+    /// A server of the caller's own. There is one beside the shared one at a time: each takes half a
+    /// gigabyte, and most of a core while it starts.
+    pub(crate) async fn start(posture: Posture) -> Option<Self> {
+        static TURNS: Semaphore = Semaphore::const_new(1);
+        Self::start_in_turn(posture, &TURNS).await
+    }
+
+    async fn start_in_turn(posture: Posture, turns: &'static Semaphore) -> Option<Self> {
+        let python = python_or_skip()?;
+        let turn = turns.acquire().await.expect("nobody closes it");
+        let (port, stub) = (free_port(), free_port());
+        let directory = env::temp_dir().join(format!("pipe-cognee-{}-{port}", process::id()));
+        fs::create_dir_all(&directory).expect("create the server's directory");
+        let mut server = Self {
+            port,
+            stub,
+            posture,
+            watchdog: watchdog(&directory),
+            python,
+            directory,
+            password: format!("password-{:016x}", fastrand::u64(..)),
+            key: String::new(),
+            processes: [None, None],
+            _turn: turn,
+        };
+        server.spawn();
+        server.is_ready().await;
+        if posture == Posture::AccessControl {
+            server.key = server.create_key().await;
+        }
+        Some(server)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn api_key(&self) -> SecretSource {
+        SecretSource::Value(self.key.as_str().into())
+    }
+
+    pub(crate) fn login(&self) -> Auth {
+        Auth::login(USER, SecretSource::Value(self.password.as_str().into()))
+    }
+
+    /// A token of the login form.
+    pub(crate) async fn token(&self) -> String {
+        let form = format!("username={USER}&password={}", self.password);
+        let form_type = "application/x-www-form-urlencoded";
+        let answer = self.send("api/v1/auth/login", form_type, form.into_bytes(), None).await;
+        answer["access_token"].as_str().expect("the login gives a token").to_owned()
+    }
+
+    /// A memory in a dataset that nobody used before.
+    pub(crate) fn memory(&self) -> Cognee {
+        self.memory_in(&format!("pipe-live-{:016x}", fastrand::u64(..)))
+    }
+
+    pub(crate) fn memory_in(&self, dataset: &str) -> Cognee {
+        let auth = match self.posture {
+            Posture::AccessControl => Auth::api_key(self.api_key()),
+            Posture::Open => Auth::None,
+        };
+        self.memory_as(auth, dataset)
+    }
+
+    pub(crate) fn memory_as(&self, auth: Auth, dataset: &str) -> Cognee {
+        // The first import into a dataset takes seconds, and tests run side by side.
+        let http = HttpConfig::new().with_timeout(Duration::from_secs(100));
+        let config = CogneeConfig::new(self.address(), auth).with_dataset(dataset).with_http(http);
+        Cognee::new(config).expect("the settings are sound")
+    }
+
+    /// How many nodes and edges a dataset has, as the server counts them.
+    pub(crate) async fn graph_size(&self, dataset: &str) -> (usize, usize) {
+        let datasets = self.get(self.port, "api/v1/datasets").await.expect("the datasets");
+        let datasets = datasets.as_array().expect("a list");
+        let found = datasets.iter().find(|found| found["name"] == *dataset);
+        let id = found.expect("the dataset is there")["id"].as_str().expect("an id").to_owned();
+        let graph = self.get(self.port, &format!("api/v1/datasets/{id}/graph")).await;
+        let graph = graph.expect("the graph");
+        let count = |what: &str| graph[what].as_array().map_or(0, Vec::len);
+        (count("nodes"), count("edges"))
+    }
+
+    /// How often a language model was asked for something since the server was started first.
+    pub(crate) async fn chat_calls(&self) -> u64 {
+        let counts = self.get(self.stub, "").await.expect("the stub answers");
+        assert!(counts["embeddings"].as_u64() > Some(0), "the stub was not used at all: {counts}");
+        counts["chat"].as_u64().expect("a number")
+    }
+
+    /// Ends the server as a crash would, and keeps its data. The stub goes on.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.processes[1].take() {
+            server.kill().and_then(|()| server.wait()).expect("end the server");
+        }
+    }
+
+    /// Starts a killed server at the same address.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.spawn();
+        self.is_ready().await;
+    }
+
+    async fn create_key(&self) -> String {
+        let bearer = format!("Bearer {}", self.token().await);
+        let body = br#"{"name":"live"}"#.to_vec();
+        let answer = self.send("api/v1/auth/api-keys", "application/json", body, Some(&bearer));
+        answer.await["key"].as_str().expect("an API key").to_owned()
+    }
+
+    async fn is_ready(&mut self) {
+        let start = Instant::now();
+        while self.get(self.port, "health").await.is_none() {
+            let server = self.processes[1].as_mut().expect("it was started");
+            let ended = server.try_wait().expect("ask for the server's state");
+            if ended.is_some() || start.elapsed() > DEADLINE {
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                let lines: Vec<_> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+                panic!("cognee is not ready, exit {ended:?}:\n{tail}");
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    async fn get(&self, port: u16, path: &str) -> Option<Value> {
+        let http = client(port, Duration::from_secs(30));
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let mut request = http.request(Method::GET, segments).expect("a legal path");
+        if !self.key.is_empty() {
+            let key = HeaderValue::from_str(&self.key).expect("a key is legal in a header");
+            request.headers_mut().insert("x-api-key", key);
+        }
+        let answer = request.send().await.ok()?;
+        serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        body: Vec<u8>,
+        bearer: Option<&str>,
+    ) -> Value {
+        let http = client(self.port, Duration::from_secs(60));
+        let mut request = http.request(Method::POST, path.split('/')).expect("a legal path");
+        let headers = request.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static(content_type));
+        if let Some(bearer) = bearer {
+            headers.insert("authorization", HeaderValue::from_str(bearer).expect("legal"));
+        }
+        request.set_body(Zeroizing::new(body));
+        let answer = request.send().await.expect("the server answers");
+        assert_eq!(answer.status, 200, "{path}: {:?}", str::from_utf8(&answer.body));
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+
+    fn spawn(&mut self) {
+        if self.processes[0].is_none() {
+            let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("../live/cognee/stub.py");
+            let mut command = Command::new(&self.python);
+            command.arg(stub).arg(self.stub.to_string());
+            self.processes[0] = Some(self.run(command));
+        }
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "cognee.api.client"]).envs(self.environment());
+        self.processes[1] = Some(self.run(command));
+        let ids = self.processes.iter().flatten().map(|child| child.id().to_string());
+        let line = ids.collect::<Vec<_>>().join(" ") + "\n";
+        let mut input = self.watchdog.stdin.as_ref().expect("the watchdog's input is piped");
+        input.write_all(line.as_bytes()).expect("write to the watchdog");
+    }
+
+    fn run(&self, mut command: Command) -> Child {
+        let log = File::options().create(true).append(true).open(self.directory.join("log"));
+        let log = log.expect("open the log");
+        command
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("share the log"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("start the server's Python")
+    }
+
+    /// Embedded stores, models of the stub, and nothing from or for the network.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let models = format!("http://127.0.0.1:{}/v1", self.stub);
+        let inside = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
+        let library = self.python.parent().and_then(Path::parent).expect("bin has a parent");
+        let library = fs::read_dir(library.join("lib"))
+            .expect("the environment has a library")
+            .filter_map(|entry| Some(entry.ok()?.path().join("site-packages")))
+            .find(|path| path.is_dir())
+            .expect("the environment has packages");
+        let tokenizers = library.join("litellm/litellm_core_utils/tokenizers");
+        let asks = self.posture == Posture::AccessControl;
+        let mut environment: Vec<(&'static str, String)> = vec![
+            ("HOME", inside("home")),
+            ("LLM_ENDPOINT", models.clone()),
+            ("EMBEDDING_ENDPOINT", models),
+            ("TIKTOKEN_CACHE_DIR", tokenizers.to_string_lossy().into_owned()),
+            ("DATA_ROOT_DIRECTORY", inside("data")),
+            ("SYSTEM_ROOT_DIRECTORY", inside("system")),
+            ("CACHE_ROOT_DIRECTORY", inside("cache")),
+            ("COGNEE_LOGS_DIR", inside("logs")),
+            ("COGNEE_REPOS_DIR", inside("repos")),
+            ("ENABLE_BACKEND_ACCESS_CONTROL", asks.to_string()),
+            ("REQUIRE_AUTHENTICATION", asks.to_string()),
+            ("DEFAULT_USER_EMAIL", USER.to_owned()),
+            ("DEFAULT_USER_PASSWORD", self.password.clone()),
+            ("HTTP_API_PORT", self.port.to_string()),
+        ];
+        let fixed = [
+            ("LLM_PROVIDER", "openai"),
+            ("LLM_MODEL", "openai/gpt-4o-mini"),
+            ("LLM_API_KEY", "stub"),
+            ("EMBEDDING_PROVIDER", "openai_compatible"),
+            ("EMBEDDING_MODEL", "text-embedding-3-small"),
+            ("EMBEDDING_DIMENSIONS", "384"),
+            ("EMBEDDING_API_KEY", "stub"),
+            // Else the server asks other hosts for these when it starts.
+            ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+            ("HF_HUB_OFFLINE", "1"),
+            ("DB_PROVIDER", "sqlite"),
+            ("VECTOR_DB_PROVIDER", "lancedb"),
+            ("GRAPH_DATABASE_PROVIDER", "ladybug"),
+            ("FASTAPI_USERS_JWT_SECRET", "jwt-secret-of-a-live-test-0123456789abcdef"),
+            ("FASTAPI_USERS_RESET_PASSWORD_TOKEN_SECRET", "reset-secret-of-a-live-test-012345"),
+            ("FASTAPI_USERS_VERIFICATION_TOKEN_SECRET", "verify-secret-of-a-live-test-01234"),
+            ("TELEMETRY_DISABLED", "1"),
+            ("COGNEE_SKIP_CONNECTION_TEST", "true"),
+            ("COGNEE_TRACING_ENABLED", "false"),
+            ("ENV", "prod"),
+            ("LITELLM_LOG", "ERROR"),
+            ("TOKENIZERS_PARALLELISM", "false"),
+            ("OPENBLAS_NUM_THREADS", "1"),
+            // With local storage this is about uploads too.
+            ("ACCEPT_LOCAL_FILE_PATH", "True"),
+            ("ALLOW_HTTP_REQUESTS", "False"),
+            // A client needs none, and one could delete everything.
+            ("ALLOW_CYPHER_QUERY", "False"),
+            ("HTTP_API_HOST", "127.0.0.1"),
+        ];
+        environment.extend(fixed.map(|(name, value)| (name, value.to_owned())));
+        environment
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            if let Some(mut process) = process.take() {
+                // It may have ended by itself, which is all that is wanted.
+                let _ = process.kill().and_then(|()| process.wait().map(drop));
+            }
+        }
+        // Waiting closes the watchdog's input, at which it removes the directory.
+        self.watchdog.wait().expect("wait for the watchdog");
+    }
+}
+
+/// Ends the processes and removes the directory once the test process has ended, whatever the reason:
+/// statics are never dropped, and neither is anything when the process is killed.
+fn watchdog(directory: &Path) -> Child {
+    const SCRIPT: &str = r#"
+        while read -r line; do servers=$line; done
+        test -z "$servers" || kill -9 $servers 2>/dev/null
+        rm -rf "$1"
+    "#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "watchdog"])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        // Whoever reads the output of the test process must see it end.
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // A Ctrl-C at the terminal is for the test process alone.
+        .process_group(0)
+        .spawn()
+        .expect("start sh")
+}
+
+fn client(port: u16, timeout: Duration) -> HttpClient {
+    let address = format!("http://127.0.0.1:{port}").parse().expect("an address");
+    HttpClient::new(&HttpConfig::new().with_timeout(timeout), &address).expect("sound settings")
+}
+
+/// A port below those that operating systems give to outgoing connections, so that no connection of
+/// another test can take one before the server does, or while it is down.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = process::id().wrapping_mul(89);
+    for _ in 0..1000 {
+        let next = offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into()) % 10_000;
+        let port = 20_000 + u16::try_from(next).expect("10,000 fits");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port for a server");
+}
+
+/// The Python of the installed server: `PIPE_LIVE_COGNEE`, or where `live/cognee/install.sh` puts it.
+fn python_or_skip() -> Option<PathBuf> {
+    let installed = || {
+        let home = PathBuf::from(env::var_os("HOME")?);
+        let target = home.join(format!(".cache/pipe-live/cognee-{VERSION}"));
+        target.join("installed").is_file().then(|| target.join("bin/python"))
+    };
+    let python = env::var_os("PIPE_LIVE_COGNEE").map(PathBuf::from).or_else(installed);
+    if python.is_none() {
+        let reason = "no cognee: run live/cognee/install.sh or set PIPE_LIVE_COGNEE";
+        let required = env::var_os("PIPE_TESTKIT_REQUIRE").is_some_and(|value| value == "1");
+        assert!(!required, "{reason}");
+        // Not `eprintln!`, which the test harness would capture.
+        writeln!(io::stderr(), "SKIPPED: {reason}").expect("write to stderr");
+    }
+    python
+}
