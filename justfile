@@ -16,9 +16,9 @@ live:
 live-oidc:
     cargo test -p pipe-identity-oidc --test live
 
-# The live suite against a real Cognee (live/cognee/install.sh installs it)
+# The live suite against a real Cognee which is installed if need be
 live-cognee:
-    cargo test -p pipe-memory-cognee --test live
+    PIPE_LIVE_COGNEE=$(live/cognee/install.sh) cargo test -p pipe-memory-cognee --test live
 
 # The live suite against a real API server (live/kubernetes/install.sh builds it)
 live-kubernetes:

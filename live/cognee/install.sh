@@ -2,7 +2,6 @@
 # Installs the real Cognee server from PyPI and prints the path of its Python.
 set -euo pipefail
 
-# Keep in step with VERSION in pipe-memory-cognee/tests/live/server.rs.
 version=1.6.5
 
 cache="$HOME/.cache/pipe-live"

@@ -150,11 +150,8 @@ impl Inner {
             true => Vec::new(),
             false => self.known().await?,
         };
-        let find = |id: &DataPointId| match points.get(id) {
-            Some(point) => Some(*point),
-            None if missing.contains(id) => known.iter().find(|point| point.id() == *id),
-            None => None,
-        };
+        let known: BTreeMap<_, _> = known.iter().map(|point| (point.id(), point)).collect();
+        let find = |id: &DataPointId| points.get(id).or_else(|| known.get(id)).copied();
         let ids: Vec<_> = points.keys().copied().collect();
         let mut batches: Vec<Batch<'_>> = Vec::new();
         for chunk in ids.chunks(BATCH) {

@@ -31,7 +31,7 @@ pub use self::suggestion::{
 };
 use crate::{Plugin, Result};
 
-/// A memory of integrations and of what was decided about them (REQ 002-84).
+/// A memory of integrations and of what was decided about them.
 ///
 /// # What callers may rely on
 /// - Adding is idempotent: a data point is known by its kind and key, so adding it twice is one,
