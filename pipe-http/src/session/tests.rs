@@ -2,6 +2,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use async_trait::async_trait;
+
 use super::*;
 
 /// A server whose answers a test decides.
