@@ -57,7 +57,7 @@ impl Kv {
         self.mounts.seen().remove(&namespace.cloned());
     }
 
-    /// Asks, once per namespace, which engine says that nothing is there: those of version 1 and
+    /// Asks, once a minute per namespace at most, which engine says that nothing is there: those of version 1 and
     /// the cubbyhole say it too, and would store a write in another form.
     ///
     /// It is asked only when something is absent or looks odd, so a read costs no second request.
