@@ -6,6 +6,7 @@ mod credentials;
 mod ext;
 mod jwt;
 mod policy;
+mod session;
 mod signed_context;
 mod token;
 
@@ -21,6 +22,9 @@ pub use self::credentials::{AuthMethod, Credential, ServiceAuthRequest, ServiceC
 pub use self::ext::IdentityPluginExt;
 pub use self::jwt::{JwtRequest, RESERVED_CLAIMS, SignedJwt};
 pub use self::policy::{Grant, Permission, RolePolicy, RoleResolver};
+pub use self::session::{
+    SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
+};
 pub use self::signed_context::{ContextKey, ContextSigner, ContextVerifier};
 pub use self::token::{BearerToken, DpopProof, TokenExpectation};
 use crate::{Plugin, Result};

@@ -1,0 +1,7 @@
+//! Sessions of people, and where they are kept (REQ 002-10, 002-29).
+
+mod id;
+mod store;
+
+pub use self::id::SessionId;
+pub use self::store::{SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession};
