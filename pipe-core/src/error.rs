@@ -21,6 +21,9 @@ pub enum ErrorKind {
     Conflict,
     /// The request itself is wrong; sending it again cannot help.
     InvalidArgument,
+    /// A person is not logged in, for the typed reason; they may begin again. Browsers never see the
+    /// reason.
+    LoginRefused(LoginFault),
     /// What the request needs does not exist. An absent *secret* is `Ok(None)`, not this.
     NotFound,
     /// We are known, and not allowed.
@@ -49,6 +52,7 @@ impl ErrorKind {
             Self::ConfigInvalid => "config_invalid",
             Self::Conflict => "conflict",
             Self::InvalidArgument => "invalid_argument",
+            Self::LoginRefused(_) => "login_refused",
             Self::NotFound => "not_found",
             Self::PermissionDenied => "permission_denied",
             Self::RateLimited => "rate_limited",
@@ -75,6 +79,7 @@ impl ErrorKind {
             Self::TokenRejected(_) => "invalid token",
             Self::PermissionDenied => "permission denied",
             Self::InvalidArgument => "invalid request",
+            Self::LoginRefused(_) => "login failed",
             Self::NotFound => "not found",
             Self::Conflict => "conflict",
             Self::RateLimited => "too many requests",
@@ -89,6 +94,7 @@ impl ErrorKind {
             Self::ConfigInvalid => "correct the named setting and start again",
             Self::Conflict => "read the current state, then decide whether to write again",
             Self::InvalidArgument => "correct the named argument",
+            Self::LoginRefused(_) => "let the person log in again",
             Self::NotFound => "check the name, the mount or the namespace",
             Self::PermissionDenied => "grant the named access to this identity",
             Self::RateLimited => "slow down, or raise the quota on the server",
@@ -138,13 +144,23 @@ pub enum TokenFault {
     TenantMismatch,
     /// No trusted key has this `kid`, or several have it.
     UnknownKey,
+    /// The person proved who they are too long ago (`auth_time`).
+    TooOld,
     /// The token uses something that we do not process: a critical extension, encryption,
     /// compression.
     Unsupported,
-    /// `aud` names somebody else.
+    /// The person proved who they are in another way than was asked for (`acr`).
+    WrongAssurance,
+    /// `aud` names somebody else, or `azp` does.
     WrongAudience,
+    /// `at_hash` is not that of the access token which came along.
+    WrongHash,
     /// `iss` is not an issuer that we trust.
     WrongIssuer,
+    /// `nonce` is not that of this login.
+    WrongNonce,
+    /// `sub` is another person than before.
+    WrongSubject,
     /// `typ` says that this is another kind of token.
     WrongType,
 }
@@ -167,10 +183,56 @@ impl TokenFault {
             Self::Replayed => "replayed",
             Self::TenantMismatch => "tenant_mismatch",
             Self::UnknownKey => "unknown_key",
+            Self::TooOld => "too_old",
             Self::Unsupported => "unsupported",
+            Self::WrongAssurance => "wrong_assurance",
             Self::WrongAudience => "wrong_audience",
+            Self::WrongHash => "wrong_hash",
             Self::WrongIssuer => "wrong_issuer",
+            Self::WrongNonce => "wrong_nonce",
+            Self::WrongSubject => "wrong_subject",
             Self::WrongType => "wrong_type",
+        }
+    }
+}
+
+/// Why a login is refused, or a session ended. For logs and tests, never for the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LoginFault {
+    /// The person, or the provider on their behalf, said no.
+    AccessDenied,
+    /// The provider does not take the code: it was used, has expired, or is another client's.
+    CodeRefused,
+    /// The provider would have to ask the person something, and was told not to.
+    InteractionRequired,
+    /// What the browser brought back is not the answer of an OpenID provider.
+    Malformed,
+    /// The provider refused for another reason.
+    ProviderRefused,
+    /// The provider does not renew the session: it was revoked there, or its refresh token was used
+    /// by somebody else.
+    SessionRevoked,
+    /// No such login is under way in this browser: it was finished, has expired, was begun elsewhere,
+    /// or never was.
+    UnknownLogin,
+    /// The answer is another provider's (RFC 9207).
+    WrongIssuer,
+}
+
+impl LoginFault {
+    /// A stable code, as used in logs and metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access_denied",
+            Self::CodeRefused => "code_refused",
+            Self::InteractionRequired => "interaction_required",
+            Self::Malformed => "malformed",
+            Self::ProviderRefused => "provider_refused",
+            Self::SessionRevoked => "session_revoked",
+            Self::UnknownLogin => "unknown_login",
+            Self::WrongIssuer => "wrong_issuer",
         }
     }
 }

@@ -21,7 +21,7 @@ pub mod wrap;
 
 pub use self::ambient::{in_current_context, with_reason};
 pub use self::clock::Clock;
-pub use self::error::{Error, ErrorKind, Result, TokenFault};
+pub use self::error::{Error, ErrorKind, LoginFault, Result, TokenFault};
 pub use self::faults::ConfigFaults;
 pub use self::identity::{IdentityPlugin, IdentityPluginExt, SecurityContext};
 pub use self::inline::without_inline_secrets;

@@ -181,6 +181,7 @@ fn detail(outcome: &Outcome<'_>) -> Option<&'static str> {
         Outcome::Answered(Answered::Written(Change::Updated)) => Some("updated"),
         Outcome::Answered(Answered::Written(Change::Unchanged)) => Some("unchanged"),
         Outcome::Failed(error) => match error.kind() {
+            ErrorKind::LoginRefused(fault) => Some(fault.code()),
             ErrorKind::TokenRejected(fault) => Some(fault.code()),
             _ => None,
         },

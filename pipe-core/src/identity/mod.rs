@@ -5,6 +5,7 @@ mod context;
 mod credentials;
 mod ext;
 mod jwt;
+mod login;
 mod policy;
 mod session;
 mod signed_context;
@@ -21,9 +22,13 @@ pub use self::context::{
 pub use self::credentials::{AuthMethod, Credential, ServiceAuthRequest, ServiceCredentials};
 pub use self::ext::IdentityPluginExt;
 pub use self::jwt::{JwtRequest, RESERVED_CLAIMS, SignedJwt};
+pub use self::login::{
+    LoggedIn, LoggedOut, LoginCallback, LoginPrompt, LoginRequest, LoginStart, ReturnTo, UserLogin,
+    UserProfile, UserSession, UserToken,
+};
 pub use self::policy::{Grant, Permission, RolePolicy, RoleResolver};
 pub use self::session::{
-    SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
+    BrowserId, SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
 };
 pub use self::signed_context::{ContextKey, ContextSigner, ContextVerifier};
 pub use self::token::{BearerToken, DpopProof, TokenExpectation};

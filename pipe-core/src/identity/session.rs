@@ -3,5 +3,5 @@
 mod id;
 mod store;
 
-pub use self::id::SessionId;
+pub use self::id::{BrowserId, SessionId};
 pub use self::store::{SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession};
