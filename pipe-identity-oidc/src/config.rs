@@ -13,6 +13,7 @@ use pipe_core::Clock;
 use pipe_core::identity::RoleResolver;
 use serde::Deserialize;
 
+pub(crate) use self::build::Foundation;
 pub use self::introspection::{IntrospectedTokens, IntrospectionConfig};
 use self::issuer::default_http;
 pub use self::issuer::{IssuerConfig, KeyTimes, Keys, TokenTypes};

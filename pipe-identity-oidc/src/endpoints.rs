@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pipe_core::{Error, ErrorKind, Result, SecretValue};
 
 use crate::client::Endpoints;
-use crate::provider::{Endpoint, EndpointUrls, Provider};
+use crate::provider::{Endpoint, EndpointUrls, Metadata, Provider};
 
 /// The endpoints of one issuer.
 #[derive(Debug)]
@@ -42,6 +42,22 @@ impl ProviderEndpoints {
             .await
     }
 
+    /// Whoever it is that is asked.
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// An endpoint that discovery names, where clients authenticate; `None` when it names none.
+    pub(crate) async fn offered(
+        &self,
+        named: impl Fn(&EndpointUrls) -> Option<String>,
+        certificate: Option<&SecretValue>,
+    ) -> Result<Option<Endpoint>> {
+        let metadata = self.provider.metadata().await?;
+        let Some(url) = url_of(&metadata, named, certificate) else { return Ok(None) };
+        self.provider.client_for(&url, certificate).map(Some)
+    }
+
     async fn endpoint(
         &self,
         given: Option<&str>,
@@ -53,15 +69,23 @@ impl ProviderEndpoints {
             return self.provider.client_for(url, certificate);
         }
         let metadata = self.provider.metadata().await?;
-        // RFC 8705 5
-        let alias = certificate.and_then(|_| named(&metadata.mtls_endpoint_aliases));
-        let url = alias.or_else(|| named(&metadata.endpoints)).ok_or_else(|| {
+        let url = url_of(&metadata, named, certificate).ok_or_else(|| {
             Error::new(ErrorKind::ConfigInvalid, "the provider does not name the endpoint")
                 .with("setting", setting)
                 .hint("set the URL of the endpoint, or check that the provider offers it")
         })?;
         self.provider.client_for(&url, certificate)
     }
+}
+
+/// Where a certificate is taken, where we present one (RFC 8705 5).
+fn url_of(
+    metadata: &Metadata,
+    named: impl Fn(&EndpointUrls) -> Option<String>,
+    certificate: Option<&SecretValue>,
+) -> Option<String> {
+    let alias = certificate.and_then(|_| named(&metadata.mtls_endpoint_aliases));
+    alias.or_else(|| named(&metadata.endpoints))
 }
 
 #[async_trait]

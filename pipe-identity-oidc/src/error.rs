@@ -54,6 +54,10 @@ fn meaning(fault: TokenFault) -> (&'static str, &'static str) {
             "the token belongs to another tenant",
             "add the tenant to `tenants`, or check which tenant the caller logs in to",
         ),
+        TokenFault::TooOld => (
+            "the person proved who they are too long ago",
+            "let the person log in again with the prompt `login`, or raise `max_age`",
+        ),
         TokenFault::UnknownKey => (
             "no key of the issuer is the one that signed the token",
             "check that the issuer publishes the key that it signs with, each under one name, and \
@@ -64,15 +68,31 @@ fn meaning(fault: TokenFault) -> (&'static str, &'static str) {
             "let the issuer give signed tokens without encryption, compression or critical \
              extensions, or set `introspection`",
         ),
+        TokenFault::WrongAssurance => (
+            "the person proved who they are in another way than is asked for",
+            "let the provider offer one of `assurance`, or add its `acr` there",
+        ),
         TokenFault::WrongAudience => (
             "the token is meant for somebody else",
             "let the caller ask for a token for this service, or expect the audience that it asks \
              for",
         ),
+        TokenFault::WrongHash => (
+            "the ID token belongs to another access token",
+            "somebody mixed the tokens of two logins; read the provider's log",
+        ),
         TokenFault::WrongIssuer => (
             "the token is from another issuer",
             "compare `issuer` with what the issuer writes into `iss`, byte by byte: a slash at the \
              end counts; and a key that names an `issuer` of its own is for that one alone",
+        ),
+        TokenFault::WrongNonce => (
+            "the ID token belongs to another login",
+            "somebody put the code of one login into another; let the person log in again",
+        ),
+        TokenFault::WrongSubject => (
+            "the token is about another person than the one who logged in",
+            "read the provider's log; let the person log in again",
         ),
         TokenFault::WrongType => (
             "the token is of another kind than an access token",

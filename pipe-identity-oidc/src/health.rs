@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// what failed last, and when it is tried again.
 pub(crate) async fn check(plugin: &Inner) -> Health {
     let providers = plugin.trusted.iter().filter_map(|trusted| trusted.keys.provider());
-    let all = join_all(providers.map(one)).await;
+    let all = join_all(providers.map(of)).await;
     let mut ill: Vec<_> = all.into_iter().filter(|health| *health != Health::healthy()).collect();
     ill.sort_by_key(|health| std::cmp::Reverse(health.status));
     let Some(worst) = ill.first() else { return Health::healthy() };
@@ -24,7 +24,8 @@ pub(crate) async fn check(plugin: &Inner) -> Health {
     health
 }
 
-async fn one(provider: &Provider) -> Health {
+/// How this issuer is.
+pub(crate) async fn of(provider: &Provider) -> Health {
     // Who has no keys yet is asked, unless that failed a moment ago.
     if matches!(provider.status().state, KeyState::Cold | KeyState::Expired) {
         let _ = tokio::time::timeout(DEADLINE, provider.ring_for(None)).await;

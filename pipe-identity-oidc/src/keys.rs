@@ -1,10 +1,11 @@
 //! Where the keys of a trusted issuer come from.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use pipe_core::identity::BearerToken;
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Result, TokenFault};
 use tokio::time::Instant;
 
 use crate::cache::Digest;
@@ -12,7 +13,7 @@ use crate::client::{Endpoints, Recipient};
 use crate::endpoints::ProviderEndpoints;
 use crate::introspection::{Answer, Introspector};
 use crate::issue::{Material, TokenIssuer};
-use crate::jwt::{KeySet, VerifyingKey};
+use crate::jwt::{Claims, Jwt, KeySet, TokenPolicy, VerifyingKey};
 use crate::provider::{KeyRing, Provider};
 
 /// The keys of an issuer at one time, wherever they come from.
@@ -82,6 +83,30 @@ impl KeySource {
             Self::Provider { provider, .. } => provider.renewed().await.ok().map(Keys::Published),
             _ => None,
         }
+    }
+
+    /// Verifies a JWT with these keys: what came of it, and which keys they were.
+    ///
+    /// # Errors
+    /// As for [`ring_for`](Self::ring_for).
+    pub(crate) async fn verify<S: AsRef<str>>(
+        &self,
+        policy: &TokenPolicy,
+        jwt: &Jwt<'_>,
+        audiences: &[S],
+        now: SystemTime,
+    ) -> Result<(Result<Claims, TokenFault>, u64)> {
+        let mut keys = self.ring_for(jwt.kid()).await?;
+        let mut checked = policy.verify(jwt, keys.set(), audiences, now);
+        // A key may have been replaced under its name, or have none.
+        if matches!(checked, Err(TokenFault::BadSignature | TokenFault::UnknownKey))
+            && let Some(renewed) = self.renewed().await
+            && renewed.generation() != keys.generation()
+        {
+            keys = renewed;
+            checked = policy.verify(jwt, keys.set(), audiences, now);
+        }
+        Ok((checked, keys.generation()))
     }
 
     /// Whoever publishes the keys, when somebody does.

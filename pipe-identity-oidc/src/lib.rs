@@ -18,6 +18,7 @@ mod pointer;
 mod preset;
 mod provider;
 mod reader;
+mod relying_party;
 mod trusted;
 
 pub use self::client::{
@@ -38,3 +39,7 @@ pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
 pub use self::reader::{ClaimsReader, VerifiedToken};
+pub use self::relying_party::{
+    DeviceLogin, LoginClient, PushedRequests, RelyingParty, RelyingPartyConfig, SessionTimes,
+    UserInfoUse,
+};

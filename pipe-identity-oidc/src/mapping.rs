@@ -293,6 +293,11 @@ impl Mapper {
         Ok(Caller { principal, tenant, namespaces, roles, scopes })
     }
 
+    /// The groups that a token names.
+    pub(crate) fn groups(&self, claims: &Map<String, Value>) -> Result<BTreeSet<String>> {
+        Ok(texts(claims, &self.mapping.groups)?.map(str::to_owned).collect())
+    }
+
     fn tenant(&self, claims: &Map<String, Value>) -> Result<Option<TenantId>> {
         match &self.mapping.tenant {
             None => Ok(None),

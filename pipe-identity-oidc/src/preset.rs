@@ -135,26 +135,32 @@ impl Preset {
         resolves_roles: bool,
     ) -> Option<(TokenFault, &'static str)> {
         match self {
-            // Groups that are not in the token would silently be no groups. Where roles are resolved,
-            // they count for nothing but the namespaces that they give.
-            Self::EntraId
-                if !mapping.groups.is_empty()
-                    && has_overage(claims)
-                    && !(resolves_roles
-                        && mapping.grants.iter().all(|grant| grant.namespaces.is_empty())) =>
-            {
-                Some((
-                    TokenFault::Unsupported,
-                    "the token names its groups elsewhere: assign app roles, limit the claim to groups \
-                 that are assigned to the application, or set a role resolver and grant no \
-                 namespaces to groups",
-                ))
-            }
             Self::Keycloak if !claims.get("typ").is_none_or(is_bearer) => {
                 Some((TokenFault::WrongType, "present the access token, not another one"))
             }
-            _ => None,
+            _ => self.refuses_groups(claims, mapping, resolves_roles),
         }
+    }
+
+    /// The same, where the groups are not in the token: they would silently be no groups. Where roles
+    /// are resolved, they count for nothing but the namespaces that they give.
+    pub(crate) fn refuses_groups(
+        self,
+        claims: &Map<String, Value>,
+        mapping: &ClaimMapping,
+        resolves_roles: bool,
+    ) -> Option<(TokenFault, &'static str)> {
+        let is_resolved =
+            resolves_roles && mapping.grants.iter().all(|grant| grant.namespaces.is_empty());
+        let is_missed = self == Self::EntraId
+            && !mapping.groups.is_empty()
+            && has_overage(claims)
+            && !is_resolved;
+        is_missed.then_some((
+            TokenFault::Unsupported,
+            "the token names its groups elsewhere: assign app roles, limit the claim to groups that \
+             are assigned to the application, or set a role resolver and grant no namespaces to groups",
+        ))
     }
 }
 

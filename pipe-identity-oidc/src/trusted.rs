@@ -78,19 +78,10 @@ impl Trusted {
         trusted: usize,
         ttl: Duration,
     ) -> Result<Found> {
-        let mut keys = self.keys.ring_for(jwt.kid()).await?;
-        let mut checked = self.policy.verify(jwt, keys.set(), audiences, now);
-        // A key may have been replaced under its name, or have none.
-        if matches!(checked, Err(TokenFault::BadSignature | TokenFault::UnknownKey))
-            && let Some(renewed) = self.keys.renewed().await
-            && renewed.generation() != keys.generation()
-        {
-            keys = renewed;
-            checked = self.policy.verify(jwt, keys.set(), audiences, now);
-        }
+        let (checked, generation) = self.keys.verify(&self.policy, jwt, audiences, now).await?;
         let claims = checked.map_err(|fault| refused(fault, &self.issuer))?;
         let verified = self.verified(claims, trusted, true)?;
-        Ok(Found { verified, generation: Some(keys.generation()), ttl })
+        Ok(Found { verified, generation: Some(generation), ttl })
     }
 
     /// What the issuer says about a token that is active; `None` when tokens of its kind are for us

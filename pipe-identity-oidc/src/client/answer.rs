@@ -31,6 +31,17 @@ pub(crate) struct Granted {
     pub(crate) lifetime: Duration,
     /// The scopes that were asked for, all of which were granted.
     pub(crate) scopes: BTreeSet<String>,
+    /// What a person's login brings besides.
+    pub(crate) login: LoginTokens,
+}
+
+/// What the answer holds where a person logged in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoginTokens {
+    pub(crate) id_token: Option<SecretValue>,
+    pub(crate) refresh_token: Option<SecretValue>,
+    /// The scopes that the answer names.
+    pub(crate) scopes: Option<BTreeSet<String>>,
 }
 
 /// What was asked for.
@@ -74,7 +85,8 @@ pub(crate) fn granted(response: &HttpResponse, expected: Expected<'_>) -> Result
             .hint("check `client.token_exchange.requested_token_type`"));
     }
     let lifetime = lifetime(answer.expires_in.as_ref())?;
-    let missing = missing(expected, answer.scope.as_deref(), &token);
+    let told = answer.scope.as_deref();
+    let missing = missing(expected, told, &token);
     if !missing.is_empty() {
         return Err(Error::new(ErrorKind::PermissionDenied, "not all scopes were granted")
             .with("missing", missing.join(" "))
@@ -83,7 +95,12 @@ pub(crate) fn granted(response: &HttpResponse, expected: Expected<'_>) -> Result
                  grants them and does not say so, set `client.silent_scope` to granted",
             ));
     }
-    Ok(Granted { token: BearerToken::new(token), lifetime, scopes: scopes.clone() })
+    let login = LoginTokens {
+        id_token: answer.id_token.map(|token| token.0),
+        refresh_token: answer.refresh_token.map(|token| token.0).filter(|token| !token.is_empty()),
+        scopes: told.map(words),
+    };
+    Ok(Granted { token: BearerToken::new(token), lifetime, scopes: scopes.clone(), login })
 }
 
 #[derive(Deserialize)]
@@ -93,6 +110,8 @@ struct Answer {
     issued_token_type: Option<String>,
     expires_in: Option<Value>,
     scope: Option<String>,
+    id_token: Option<Token>,
+    refresh_token: Option<Token>,
 }
 
 /// A token, copied once into memory that is wiped.

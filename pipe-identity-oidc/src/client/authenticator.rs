@@ -63,6 +63,11 @@ impl Authenticator {
         Self { client_id: client_id.into(), method, clock }
     }
 
+    /// Whether the proof has the client's id among the fields of the form.
+    pub(crate) fn names_client(&self) -> bool {
+        !matches!(self.method, Method::Basic(_))
+    }
+
     /// The certificate chain and the key that the connection has to present, when it is by them
     /// that we authenticate.
     pub(crate) async fn certificate(&self) -> Result<Option<SecretValue>> {

@@ -166,7 +166,7 @@ impl Credentials {
 }
 
 /// RFC 6749 3.3. A scope with a space in it would be two.
-pub(super) fn check_scopes(scopes: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn check_scopes(scopes: &BTreeSet<String>) -> Result<()> {
     let is_legal = |scope: &String| {
         (1..=LONGEST_SCOPE).contains(&scope.len())
             && scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))

@@ -20,13 +20,14 @@ mod token_origin;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::answer::{Expected, granted};
 pub use self::authentication::{
     AssertionAudience, ClientAuthentication, ClientSecret, ClientSecretJwt, PrivateKeyJwt,
     PublicClient, ServiceAccountJwt, SignedAssertion, TlsClientAuth,
 };
 pub(crate) use self::authenticator::{Authenticator, Recipient};
 pub use self::config::{AudienceParameter, ClientConfig, JwtBearer, SilentScope, TokenExchange};
-pub(crate) use self::credentials::Credentials;
+pub(crate) use self::credentials::{Credentials, check_scopes};
 pub(crate) use self::endpoint::{Endpoint, Endpoints};
 pub(crate) use self::form::FormRequest;
 pub(crate) use self::refusal::{Refusal, refused};

@@ -14,8 +14,8 @@ use crate::flights::Flights;
 use crate::introspection::Introspector;
 use crate::issue::TokenIssuer;
 use crate::jwt::{
-    Algorithm, DEFAULT_ALGORITHMS, KeyHeaders, KeySet, Signer, SigningKey, TokenPolicy, TokenType,
-    TrustedIssuer, VerifyingKey, json,
+    Algorithm, DEFAULT_ALGORITHMS, KeyHeaders, KeySet, Signer, SigningKey, TokenPolicy,
+    TokenPolicyBuilder, TokenType, TrustedIssuer, VerifyingKey, json,
 };
 use crate::keys::{KeySource, OwnKeys, Ring};
 use crate::mapping::Mapper;
@@ -135,9 +135,15 @@ impl OidcConfig {
     }
 }
 
+/// What tokens of an issuer are read with, as far as the settings are sound.
+pub(crate) struct Foundation {
+    pub(crate) keys: Option<KeySource>,
+    pub(crate) mapper: Option<Mapper>,
+}
+
 impl IssuerConfig {
-    fn build(&self, at: &str, config: &OidcConfig, faults: &mut ConfigFaults) -> Option<Trusted> {
-        let before = faults.len();
+    /// What is the same for access tokens and for ID tokens: where the keys are, what the claims mean.
+    pub(crate) fn foundation(&self, at: &str, faults: &mut ConfigFaults) -> Foundation {
         let setting = |name: &str| format!("{at}.{name}");
         if let Some((name, fault)) = self.preset.faults(&self.issuer, !self.tenants.is_empty()) {
             faults.add(setting(name), fault);
@@ -145,7 +151,6 @@ impl IssuerConfig {
         if self.is_template() && !self.also_known_as.is_empty() {
             faults.add(setting("also_known_as"), "is for an issuer without {tenantid}");
         }
-        let policy = faults.keep_below(at, self.policy());
         let keys = faults.keep_below(at, self.key_source());
         let mapping = self.claims.clone().unwrap_or_else(|| self.preset.mapping());
         // A template's tenants are checked by the policy, against `tid`.
@@ -157,6 +162,16 @@ impl IssuerConfig {
             faults.add(setting("tenants"), "cannot be told apart: set `claims.tenant`");
         }
         let mapper = faults.keep(setting("claims"), Mapper::new(mapping, tenants));
+        Foundation { keys, mapper }
+    }
+
+    fn build(&self, at: &str, config: &OidcConfig, faults: &mut ConfigFaults) -> Option<Trusted> {
+        let before = faults.len();
+        let setting = |name: &str| format!("{at}.{name}");
+        let types = self.types.unwrap_or_else(|| self.preset.types()).into();
+        let policy = self.policy(types).build();
+        let policy = faults.keep_below(at, policy);
+        let Foundation { keys, mapper } = self.foundation(at, faults);
         let introspector = self.introspection.as_ref().map(|introspection| {
             if let Some((name, fault)) = introspection.authentication.fault() {
                 let name = name.replacen("client", "introspection", 1);
@@ -206,7 +221,8 @@ impl IssuerConfig {
         std::iter::once(self.issuer.clone()).chain(others).chain(self.also_known_as.iter().cloned())
     }
 
-    fn policy(&self) -> Result<TokenPolicy> {
+    /// The rules for tokens of this type.
+    pub(crate) fn policy(&self, token_type: TokenType) -> TokenPolicyBuilder {
         let issuer = match self.is_template() {
             true => {
                 let tenants = self.tenants.iter().map(|tenant| tenant.as_str());
@@ -226,11 +242,10 @@ impl IssuerConfig {
         };
         TokenPolicy::builder(issuer)
             .algorithms(algorithms)
-            .token_type(self.types.unwrap_or_else(|| self.preset.types()).into())
+            .token_type(token_type)
             .leeway(self.leeway)
             .max_lifetime(self.max_lifetime)
             .key_headers(key_headers)
-            .build()
     }
 
     fn key_source(&self) -> Result<KeySource> {

@@ -105,6 +105,7 @@ pub struct TokenPolicy {
     pub(super) required_claims: Vec<String>,
     pub(super) limits: Limits,
     pub(super) key_headers: KeyHeaders,
+    pub(super) needs_subject: bool,
 }
 
 /// What becomes of a token with `jku`, `x5u`, `jwk` or `x5c` in its header. No key is ever taken
@@ -130,6 +131,7 @@ impl TokenPolicy {
             required_claims: Vec::new(),
             limits: Limits::new(),
             key_headers: KeyHeaders::Ignore,
+            needs_subject: true,
         }
     }
 
@@ -175,6 +177,7 @@ pub struct TokenPolicyBuilder {
     required_claims: Vec<String>,
     limits: Limits,
     key_headers: KeyHeaders,
+    needs_subject: bool,
 }
 
 /// What issuers with public keys use, short of RSA with the longer hashes, which nobody needs.
@@ -211,8 +214,8 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// A claim that must be there, and not `null`; may be repeated. `iss`, `aud`, `exp` and
-    /// `sub` always must.
+    /// A claim that must be there, and not `null`; may be repeated. `iss`, `aud` and `exp` always
+    /// must, and `sub` unless it is [optional](Self::subject_optional).
     pub fn require_claim(mut self, name: impl Into<String>) -> Self {
         self.required_claims.push(name.into());
         self
@@ -227,6 +230,13 @@ impl TokenPolicyBuilder {
     /// What becomes of a token that brings a key along; it is ignored unless changed.
     pub fn key_headers(mut self, key_headers: KeyHeaders) -> Self {
         self.key_headers = key_headers;
+        self
+    }
+
+    /// `sub` may be absent, as in a logout token that names a session instead (OpenID Connect
+    /// Back-Channel Logout 2.4).
+    pub fn subject_optional(mut self) -> Self {
+        self.needs_subject = false;
         self
     }
 
@@ -271,6 +281,7 @@ impl TokenPolicyBuilder {
                 required_claims: self.required_claims,
                 limits: self.limits,
                 key_headers: self.key_headers,
+                needs_subject: self.needs_subject,
             });
         }
         let error = Error::new(ErrorKind::ConfigInvalid, "the rules for tokens are not sound")

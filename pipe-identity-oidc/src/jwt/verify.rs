@@ -59,7 +59,8 @@ impl TokenPolicy {
         // RFC 9068 2.2
         let required: &[&str] = match self.token_type {
             TokenType::Strict => &["sub", "jti", "client_id"],
-            _ => &["sub"],
+            _ if self.needs_subject => &["sub"],
+            _ => &[],
         };
         self.check_rest(claims, required)?;
         Ok(Claims::verified(jwt.claims().clone(), times))

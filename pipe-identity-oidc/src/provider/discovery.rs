@@ -40,6 +40,9 @@ pub(crate) struct Metadata {
     /// Whether answers to authorization requests carry `iss` (RFC 9207).
     #[serde(default)]
     pub(crate) authorization_response_iss_parameter_supported: bool,
+    /// Whether authorization requests have to be pushed (RFC 9126 5).
+    #[serde(default)]
+    pub(crate) require_pushed_authorization_requests: bool,
 }
 
 /// The endpoints that a client calls itself.

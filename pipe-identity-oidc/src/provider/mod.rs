@@ -30,6 +30,7 @@ use self::source::{At, KeyFile, Load, Loaded, Remote};
 
 pub(crate) use self::discovery::{EndpointUrls, Metadata};
 pub(crate) use self::endpoint::Endpoint;
+pub(crate) use self::location::Location;
 pub(crate) use self::ring::KeyRing;
 pub(crate) use self::settings::{KeySource, ProviderSettings, TTL_RANGE};
 pub use self::status::{KeyState, ProviderCounters, ProviderStatus};

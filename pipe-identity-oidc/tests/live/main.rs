@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod admin;
+mod browser;
 mod compliance;
 mod credentials;
 mod faults;
 mod login;
 mod oauth;
+mod people;
 mod plugin;
 mod process;
 mod rotation;

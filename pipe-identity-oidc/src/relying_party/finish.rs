@@ -1,0 +1,158 @@
+//! Turning what a browser brings back into a session (OpenID Connect Core 3.1.3).
+
+use aws_lc_rs::rand;
+use pipe_core::identity::{LoggedIn, LoginCallback, SessionId};
+use pipe_core::{Error, ErrorKind, LoginFault, Result, SecretValue};
+use serde_json::{Map, Value};
+
+use super::callback::{Callback, refused};
+use super::id_token::Expected;
+use super::record::{LoginRecord, Person, Session, seconds};
+use super::sealed::{Seal, Use, hashed, tag};
+use super::tokens::{Answer, Grant};
+use super::{Inner, UserInfoUse};
+
+impl Inner {
+    pub(super) async fn finish(&self, callback: &LoginCallback) -> Result<LoggedIn> {
+        let redirect_uri = self.redirect_uri()?;
+        let given = Callback::parse(&callback.query)?;
+        let Some(login) = self.begun(callback, &given).await? else {
+            self.end_what_came_of(given.code.as_ref()).await?;
+            return Err(refused(LoginFault::UnknownLogin));
+        };
+        self.check_issuer(given.issuer.as_deref()).await?;
+        let code = given.code()?;
+
+        let grant = Grant::Code { code, verifier: login.verifier.text(), redirect_uri };
+        let answer = self.client.tokens(grant, LoginFault::CodeRefused).await?;
+        let nonce = Some(login.nonce.text());
+        let person = self.identify(answer.id_token()?, &answer, nonce, login.max_age).await?;
+        let logged_in = self.begin_session(person, answer, Some(code)).await?;
+        // A browser has one session: an old id that somebody else knows leads nowhere any more.
+        if let Some(old) = &callback.session {
+            self.store.take(&Seal::of(Use::Session, &[old.expose()])?.key).await?;
+        }
+        Ok(logged_in.with_return_to(login.return_to()))
+    }
+
+    /// A new session of this person, which began with this code.
+    pub(super) async fn begin_session(
+        &self,
+        person: Person,
+        answer: Answer,
+        code: Option<&SecretValue>,
+    ) -> Result<LoggedIn> {
+        let id = SessionId::generate()?;
+        let session = self.new_session(person, answer, code)?;
+        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let record = session.sealed(&seal, &self.times, seconds(self.clock.now()))?;
+        if !self.store.insert(&seal.key, record).await? {
+            return Err(Error::new(ErrorKind::Conflict, "the same session was drawn twice"));
+        }
+        let session = self.with_roles(session.view(&self.times)).await?;
+        Ok(LoggedIn::new(id, session))
+    }
+
+    /// Where browsers come back to.
+    pub(super) fn redirect_uri(&self) -> Result<&str> {
+        self.redirect_uri.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "nobody can log in with a browser")
+                .hint("set `redirect_uri`")
+        })
+    }
+
+    /// The login that this browser began with this state. It is taken: nobody finishes it twice.
+    async fn begun(
+        &self,
+        callback: &LoginCallback,
+        given: &Callback,
+    ) -> Result<Option<LoginRecord>> {
+        let state = given.state.as_ref().and_then(|state| state.expose_str());
+        let (Some(browser), Some(state)) = (&callback.browser, state) else { return Ok(None) };
+        let seal = Seal::of(Use::Login, &[browser.expose(), state])?;
+        let Some(stored) = self.store.take(&seal.key).await? else { return Ok(None) };
+        let login = seal.open::<LoginRecord>(&stored.data);
+        Ok(login.filter(|login| seconds(self.clock.now()) < login.expires_at))
+    }
+
+    /// RFC 9700 4.2.4: a code that comes twice was stolen, so what came of it ends.
+    async fn end_what_came_of(&self, code: Option<&SecretValue>) -> Result<()> {
+        let Some(code) = code.and_then(|code| code.expose_str()) else { return Ok(()) };
+        let began_with = tag("code", &[&self.client.id, code]);
+        if self.store.remove_tagged(&began_with).await? > 0 {
+            tracing::warn!(plugin = self.name, "a code came twice: its session has ended");
+        }
+        Ok(())
+    }
+
+    /// RFC 9207 2.4: an answer has to be of the provider that was asked.
+    async fn check_issuer(&self, given: Option<&str>) -> Result<()> {
+        let metadata = self.client.endpoints.provider().metadata().await?;
+        let own = self.id_tokens.policy().issuer();
+        let is_own = match given {
+            Some(issuer) => issuer == metadata.issuer || own.may_be(issuer),
+            None => !metadata.authorization_response_iss_parameter_supported,
+        };
+        if is_own { Ok(()) } else { Err(refused(LoginFault::WrongIssuer)) }
+    }
+
+    /// Who it is that an ID token is about.
+    pub(super) async fn identify(
+        &self,
+        token: &SecretValue,
+        answer: &Answer,
+        nonce: Option<&str>,
+        max_age: Option<u64>,
+    ) -> Result<Person> {
+        let expected = Expected { nonce, max_age, access_token: answer.access.expose() };
+        let claims = self.id_tokens.verify(token, expected, self.clock.now()).await?;
+        let more = self.user_info(&answer.access, claims.subject()).await?;
+        self.id_tokens.person(&claims, more)
+    }
+
+    async fn user_info(
+        &self,
+        access_token: &SecretValue,
+        subject: &str,
+    ) -> Result<Option<Map<String, Value>>> {
+        match self.user_info {
+            UserInfoUse::Never => Ok(None),
+            UserInfoUse::Always => self.client.user_info(access_token, subject).await.map(Some),
+        }
+    }
+
+    fn new_session(
+        &self,
+        person: Person,
+        answer: Answer,
+        code: Option<&SecretValue>,
+    ) -> Result<Session> {
+        let mut tags = vec![hashed("subject", &[&person.issuer, &person.subject])];
+        if let Some(code) = code.and_then(|code| code.expose_str()) {
+            tags.push(hashed("code", &[&self.client.id, code]));
+        }
+        if let Some(sid) = &person.sid {
+            tags.push(hashed("sid", &[&person.issuer, sid]));
+        }
+        let now = seconds(self.clock.now());
+        Ok(Session {
+            person,
+            tokens: answer.into_tokens(&self.scopes, None)?,
+            tags,
+            began_at: now,
+            used_at: now,
+            renewal: None,
+            failures: 0,
+            retry_at: 0,
+        })
+    }
+
+    /// A number that tells apart who renews a session.
+    pub(super) fn draw() -> Result<u64> {
+        let mut bytes = [0; 8];
+        rand::fill(&mut bytes).map_err(|_| {
+            Error::new(ErrorKind::Unavailable, "the system gives no random numbers")
+        })?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}

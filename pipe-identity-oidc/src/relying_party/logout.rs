@@ -1,0 +1,152 @@
+//! Ending sessions: here, at the provider, and when the provider says so (OpenID Connect
+//! RP-Initiated Logout, Back-Channel Logout, RFC 7009).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipe_core::identity::{BearerToken, LoggedOut, SessionId, SessionRecord};
+use pipe_core::{Error, Result, TokenFault};
+use serde_json::Value;
+use url::Url;
+
+use super::Inner;
+use super::record::{Session, seconds};
+use super::sealed::{Seal, Use, tag, used};
+use crate::error::refused;
+use crate::jwt::{Claims, Jwt, TokenPolicy};
+use crate::keys::KeySource;
+
+/// What a logout token says that it is about.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+impl Inner {
+    pub(super) async fn end_session(&self, id: &SessionId) -> Result<LoggedOut> {
+        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let Some(stored) = self.store.take(&seal.key).await? else { return Ok(LoggedOut::new()) };
+        let Some(session) = seal.open::<Session>(&stored.data) else { return Ok(LoggedOut::new()) };
+        // From here on the person is logged out; what follows is courtesy towards the provider.
+        if let Some(refresh) = &session.tokens.refresh
+            && let Err(error) = self.client.revoke(&refresh.0).await
+        {
+            tracing::warn!(plugin = self.name, %error, "a refresh token could not be revoked");
+        }
+        match self.end_session_url(&session).await {
+            Ok(Some(location)) => Ok(LoggedOut::new().with_location(location)),
+            Ok(None) => Ok(LoggedOut::new()),
+            Err(error) => {
+                tracing::warn!(plugin = self.name, %error, "the provider's logout page is not known");
+                Ok(LoggedOut::new())
+            }
+        }
+    }
+
+    async fn end_session_url(&self, session: &Session) -> Result<Option<String>> {
+        let metadata = self.client.endpoints.provider().metadata().await?;
+        let endpoint = metadata.end_session_endpoint.as_deref();
+        let Some(mut url) = endpoint.and_then(|endpoint| Url::parse(endpoint).ok()) else {
+            return Ok(None);
+        };
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("id_token_hint", session.tokens.id.text());
+            query.append_pair("client_id", &self.client.id);
+            if let Some(uri) = &self.post_logout_redirect_uri {
+                query.append_pair("post_logout_redirect_uri", uri);
+            }
+        }
+        Ok(Some(url.into()))
+    }
+
+    pub(super) async fn end_sessions(&self, token: &BearerToken) -> Result<u64> {
+        let logout = self.logout_tokens.verify(token, self.clock.now()).await?;
+        let once = used("logout", &[&logout.issuer, &logout.token_id]);
+        if self.store.get(&once).await?.is_some() {
+            return Err(self.logout_tokens.refused(TokenFault::Replayed));
+        }
+        let about = match (&logout.sid, &logout.subject) {
+            (Some(sid), _) => tag("sid", &[&logout.issuer, sid]),
+            (None, Some(subject)) => tag("subject", &[&logout.issuer, subject]),
+            (None, None) => return Err(self.logout_tokens.refused(TokenFault::MissingClaim)),
+        };
+        let ended = self.store.remove_tagged(&about).await?;
+        // Only now, so that a logout which failed half-way is done again when it is sent again.
+        let lasts = logout.expires_at.saturating_sub(seconds(self.clock.now()));
+        let ttl = Duration::from_secs(lasts.max(1)) + self.logout_tokens.policies[0].leeway();
+        self.store.insert(&once, SessionRecord::new("", ttl)).await?;
+        Ok(ended)
+    }
+}
+
+/// Reads the logout tokens of one provider (OpenID Connect Back-Channel Logout 2.6).
+#[derive(Debug)]
+pub(super) struct LogoutTokens {
+    pub(super) issuer: String,
+    pub(super) client: String,
+    /// One for each type that they may have.
+    pub(super) policies: Vec<TokenPolicy>,
+    pub(super) keys: Arc<KeySource>,
+}
+
+struct Logout {
+    issuer: String,
+    sid: Option<String>,
+    subject: Option<String>,
+    token_id: String,
+    expires_at: u64,
+}
+
+impl LogoutTokens {
+    async fn verify(&self, token: &BearerToken, now: std::time::SystemTime) -> Result<Logout> {
+        let about = |fault| self.refused(fault);
+        let jwt = Jwt::parse(token.expose(), self.policies[0].limits()).map_err(about)?;
+        let mut checked = Err(TokenFault::WrongType);
+        for policy in &self.policies {
+            (checked, _) = self.keys.verify(policy, &jwt, &[&self.client], now).await?;
+            if !matches!(checked, Err(TokenFault::WrongType)) {
+                break;
+            }
+        }
+        let claims = checked.map_err(about)?;
+        self.read(&claims).map_err(about)
+    }
+
+    fn read(&self, claims: &Claims) -> Result<Logout, TokenFault> {
+        let members = claims.members();
+        let events = members.get("events").ok_or(TokenFault::WrongType)?;
+        if !events.get(EVENT).is_some_and(Value::is_object) {
+            return Err(TokenFault::WrongType);
+        }
+        // An ID token that is presented as a logout token has one.
+        if members.contains_key("nonce") {
+            return Err(TokenFault::WrongType);
+        }
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+            Some(_) => Err(TokenFault::Malformed),
+        };
+        let (sid, subject) = (text("sid")?, text("sub")?);
+        if sid.is_none() && subject.is_none() {
+            return Err(TokenFault::MissingClaim);
+        }
+        Ok(Logout {
+            issuer: claims.issuer().to_owned(),
+            sid,
+            subject,
+            token_id: text("jti")?.ok_or(TokenFault::MissingClaim)?,
+            expires_at: claims.expires_at(),
+        })
+    }
+
+    fn refused(&self, fault: TokenFault) -> Error {
+        let error = refused(fault, &self.issuer).with("token", "logout_token");
+        match fault {
+            TokenFault::WrongAudience => error
+                .hint("check that the provider's back-channel logout for `client.id` leads here"),
+            TokenFault::WrongType | TokenFault::MissingClaim => error.hint(
+                "let the provider send logout tokens of OpenID Connect Back-Channel Logout 1.0",
+            ),
+            _ => error,
+        }
+    }
+}

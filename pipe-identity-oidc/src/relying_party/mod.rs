@@ -1,0 +1,246 @@
+//! Logging people in with an OpenID provider: the authorization code flow, sessions, and how they end.
+
+mod begin;
+mod build;
+mod callback;
+mod config;
+mod device;
+mod finish;
+mod id_token;
+mod logout;
+mod record;
+mod renew;
+mod sealed;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pipe_core::identity::{
+    BearerToken, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
+    SessionId, SessionStore, UserLogin, UserSession, UserToken,
+};
+use pipe_core::{Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result};
+
+pub use self::config::{
+    LoginClient, PushedRequests, RelyingPartyConfig, SessionTimes, UserInfoUse,
+};
+pub use self::device::DeviceLogin;
+use self::id_token::IdTokens;
+use self::logout::LogoutTokens;
+use self::record::{Session, seconds};
+use self::renew::Flights;
+use self::sealed::{Seal, Use};
+use self::tokens::Client;
+use crate::{Preset, ProviderStatus};
+
+/// Logs people in with an OpenID provider (REQ 002-24 to 002-32). Clones share everything.
+///
+/// The browser goes to the provider with a request that only it can finish: `state`, `nonce` and
+/// PKCE's verifier are kept in the [`SessionStore`], under a name that is made of the browser's
+/// own id and of `state`. It comes back with a code, which is exchanged for tokens; the ID token
+/// among them is checked completely, and a session begins. What is kept of a session is encrypted
+/// with a key that is made of its id: who reads the store reads nothing.
+///
+/// A session's tokens are renewed when four fifths of their life are over, by one request however
+/// many ask and however many processes share the store. While the provider is down, the session
+/// goes on; when it refuses, the session ends.
+#[derive(Clone)]
+pub struct RelyingParty(Arc<Inner>);
+
+pub(crate) struct Inner {
+    name: String,
+    client: Client,
+    redirect_uri: Option<String>,
+    post_logout_redirect_uri: Option<String>,
+    /// With `openid`.
+    scopes: BTreeSet<String>,
+    max_age: Option<Duration>,
+    assurance: BTreeSet<String>,
+    user_info: UserInfoUse,
+    pushed_requests: PushedRequests,
+    login_time: Duration,
+    times: SessionTimes,
+    preset: Preset,
+    tenants: Vec<String>,
+    id_tokens: IdTokens,
+    logout_tokens: LogoutTokens,
+    store: Arc<dyn SessionStore>,
+    roles: Option<Arc<dyn RoleResolver>>,
+    clock: Clock,
+    flights: Flights,
+    /// How long renewing a session may take: learning the endpoints, asking, and the keys.
+    patience: Duration,
+}
+
+impl RelyingParty {
+    /// A login with these settings. It reads the files that they name, and talks to nobody yet.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming all settings that are wrong.
+    pub fn new(config: RelyingPartyConfig) -> Result<Self> {
+        let name = config.name.clone();
+        let inner = config.build().map_err(|error| error.at(&name, "new"))?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// How the provider's keys are. Asks nobody.
+    #[must_use]
+    pub fn status(&self) -> ProviderStatus {
+        self.0.client.endpoints.provider().status()
+    }
+
+    fn locate(&self, error: Error, operation: &'static str) -> Error {
+        error.at(&self.0.name, operation)
+    }
+}
+
+impl Inner {
+    /// The session with this seal, as long as its times are not over, and its version.
+    async fn load(&self, seal: &Seal) -> Result<Option<(Session, u64)>> {
+        let Some(stored) = self.store.get(&seal.key).await? else { return Ok(None) };
+        let Some(session) = seal.open::<Session>(&stored.data) else { return Ok(None) };
+        let (_, idle_until) = session.ends(&self.times);
+        // The store counts by its own clock, and this is ours.
+        if seconds(self.clock.now()) >= idle_until {
+            self.store.take(&seal.key).await?;
+            return Ok(None);
+        }
+        Ok(Some((session, stored.version)))
+    }
+
+    async fn look(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserSession>> {
+        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let Some((session, version)) = self.load(&seal).await? else { return Ok(None) };
+        let now = seconds(self.clock.now());
+        let mut session = Arc::new(session);
+        if self.is_to_be_renewed(&session, now) {
+            if session.tokens.are_usable(now) {
+                // Others are on their way; nobody waits for them.
+                drop(self.renewal(id, &seal)?);
+            } else {
+                match self.renewed(id, &seal).await {
+                    Ok(Some(renewed)) => session = renewed,
+                    Ok(None) => return Ok(None),
+                    // An outage ends no session.
+                    Err(error) if error.is_retryable() || is_outage(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        } else {
+            self.extend(&seal, &mut session, version, now).await?;
+        }
+        self.with_roles(session.view(&self.times)).await.map(Some)
+    }
+
+    /// Counts the use, at most twenty times in the time that a session may be idle.
+    async fn extend(
+        &self,
+        seal: &Seal,
+        session: &mut Arc<Session>,
+        version: u64,
+        now: u64,
+    ) -> Result<()> {
+        let step = (self.times.idle.as_secs() / 20).max(1);
+        if now < session.used_at.saturating_add(step) {
+            return Ok(());
+        }
+        let mut extended = Session::clone(session);
+        extended.used_at = now;
+        let record = extended.sealed(seal, &self.times, now)?;
+        // Whoever changed it meanwhile has used it too.
+        self.store.replace(&seal.key, version, record).await?;
+        *session = Arc::new(extended);
+        Ok(())
+    }
+
+    fn is_to_be_renewed(&self, session: &Session, now: u64) -> bool {
+        session.tokens.refresh.is_some() && session.tokens.are_due(now) && now >= session.retry_at
+    }
+
+    async fn token(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserToken>> {
+        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let Some((session, _)) = self.load(&seal).await? else { return Ok(None) };
+        let now = seconds(self.clock.now());
+        if session.tokens.are_usable(now) {
+            if self.is_to_be_renewed(&session, now) {
+                drop(self.renewal(id, &seal)?);
+            }
+            return Ok(Some(session.tokens.to_user_token()));
+        }
+        if session.tokens.refresh.is_none() {
+            let fault = ErrorKind::LoginRefused(LoginFault::InteractionRequired);
+            return Err(Error::new(fault, "the token has expired, and cannot be renewed")
+                .hint("add offline_access to `scopes`, or let the person log in again"));
+        }
+        let Some(session) = self.renewed(id, &seal).await? else { return Ok(None) };
+        Ok(Some(session.tokens.to_user_token()))
+    }
+
+    async fn with_roles(&self, mut session: UserSession) -> Result<UserSession> {
+        if let Some(resolver) = &self.roles {
+            let roles = resolver.resolve(&session.context).await?;
+            session.context = session.context.with_roles(roles);
+        }
+        Ok(session)
+    }
+}
+
+/// One that was told of a moment ago.
+fn is_outage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::RateLimited)
+}
+
+impl fmt::Debug for RelyingParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelyingParty")
+            .field("name", &self.0.name)
+            .field("client", &self.0.client.id)
+            .field("store", &self.0.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Plugin for RelyingParty {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn health(&self) -> Health {
+        crate::health::of(self.0.client.endpoints.provider()).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl UserLogin for RelyingParty {
+    async fn begin_login(&self, request: &LoginRequest) -> Result<LoginStart> {
+        self.0.begin(request).await.map_err(|error| self.locate(error, "begin_login"))
+    }
+
+    async fn finish_login(&self, callback: &LoginCallback) -> Result<LoggedIn> {
+        let finished = self.0.finish(callback).await;
+        finished.map_err(|error| self.locate(error, "finish_login"))
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<UserSession>> {
+        self.0.look(id).await.map_err(|error| self.locate(error, "session"))
+    }
+
+    async fn access_token(&self, id: &SessionId) -> Result<Option<UserToken>> {
+        self.0.token(id).await.map_err(|error| self.locate(error, "access_token"))
+    }
+
+    async fn log_out(&self, id: &SessionId) -> Result<LoggedOut> {
+        self.0.end_session(id).await.map_err(|error| self.locate(error, "log_out"))
+    }
+
+    async fn back_channel_logout(&self, logout_token: &BearerToken) -> Result<u64> {
+        let ended = self.0.end_sessions(logout_token).await;
+        ended.map_err(|error| self.locate(error, "back_channel_logout"))
+    }
+}
