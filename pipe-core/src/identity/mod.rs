@@ -23,7 +23,7 @@ pub use self::ext::IdentityPluginExt;
 pub use self::jwt::{JwtRequest, RESERVED_CLAIMS, SignedJwt};
 pub use self::policy::{Grant, Permission, RolePolicy, RoleResolver};
 pub use self::session::{
-    SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
+    MemorySessions, SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
 };
 pub use self::signed_context::{ContextKey, ContextSigner, ContextVerifier};
 pub use self::token::{BearerToken, DpopProof, TokenExpectation};
