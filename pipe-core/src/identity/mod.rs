@@ -28,7 +28,8 @@ pub use self::login::{
 };
 pub use self::policy::{Grant, Permission, RolePolicy, RoleResolver};
 pub use self::session::{
-    BrowserId, SessionId, SessionKey, SessionRecord, SessionStore, SessionTag, StoredSession,
+    BrowserId, MemorySessions, SessionId, SessionKey, SessionRecord, SessionStore, SessionTag,
+    StoredSession,
 };
 pub use self::signed_context::{ContextKey, ContextSigner, ContextVerifier};
 pub use self::token::{BearerToken, DpopProof, TokenExpectation};

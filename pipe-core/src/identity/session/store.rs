@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::hex::hex;
-use crate::{Result, SecretValue};
+use crate::{Error, ErrorKind, Result, SecretValue};
 
 /// Under what a record is kept: what it is for, and a hash of what leads to it. It tells nobody how
 /// to get in, and may stand in logs.
@@ -42,7 +42,7 @@ impl fmt::Debug for SessionKey {
 
 /// What several records have in common, hashed: the person, or the session at the provider.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionTag([u8; 32]);
+pub struct SessionTag(pub(super) [u8; 32]);
 
 impl SessionTag {
     /// The tag with this hash.
@@ -70,7 +70,8 @@ impl fmt::Debug for SessionTag {
 pub struct SessionRecord {
     /// What is kept, at most [`LONGEST`](Self::LONGEST) bytes: opaque to the store.
     pub data: SecretValue,
-    /// How long it is kept from now.
+    /// How long it is kept from now: not at all when this is zero, and
+    /// [`LONGEST_TTL`](Self::LONGEST_TTL) when it is more.
     pub ttl: Duration,
     /// By what it is found besides its key, at most [`MOST_TAGS`](Self::MOST_TAGS).
     pub tags: Vec<SessionTag>,
@@ -81,6 +82,8 @@ impl SessionRecord {
     pub const LONGEST: usize = 64 << 10;
     /// How many tags one record may have.
     pub const MOST_TAGS: usize = 4;
+    /// How long a record is kept at most: ten years.
+    pub const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
     /// A record without tags.
     pub fn new(data: impl Into<SecretValue>, ttl: Duration) -> Self {
@@ -92,6 +95,23 @@ impl SessionRecord {
     pub fn with_tag(mut self, tag: SessionTag) -> Self {
         self.tags.push(tag);
         self
+    }
+
+    /// What every store does before it keeps a record.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is too long or has too many tags.
+    pub fn check(&self) -> Result<()> {
+        let (what, size, limit) = match (self.data.len(), self.tags.len()) {
+            (length, _) if length > Self::LONGEST => ("data", length, Self::LONGEST),
+            (_, tags) if tags > Self::MOST_TAGS => ("tags", tags, Self::MOST_TAGS),
+            _ => return Ok(()),
+        };
+        let message = format!("a session's record has too much: {what}");
+        Err(Error::new(ErrorKind::InvalidArgument, message)
+            .with("size", size)
+            .with("limit", limit)
+            .hint("keep less in a session: large tokens are better asked for again"))
     }
 }
 
@@ -126,9 +146,11 @@ impl StoredSession {
 /// - What cannot be found out is an error, never `None`.
 ///
 /// # What implementors keep
-/// - The store is bounded. When it is full, sessions that live are not given up for new ones:
-///   `insert` is `RateLimited`. Logins that have begun make way for newer ones, the oldest first.
-/// - A record that is too long or has too many tags is `InvalidArgument`.
+/// - The store is bounded. When it is full, sessions and marks of what was used are not given up for
+///   new ones: `insert` is `RateLimited`, and stores nothing. Logins that have begun make way for
+///   newer ones, the oldest first, where the store can tell which they are.
+/// - A record that is too long or has too many tags is `InvalidArgument`
+///   ([`SessionRecord::check`]), whether or not anybody could be asked.
 /// - Nothing of a record appears in any error, log line or `Debug` output.
 /// - `pipe_testkit::session_store_compliance!` passes.
 #[async_trait]
