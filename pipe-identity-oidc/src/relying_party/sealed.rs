@@ -27,9 +27,9 @@ pub(super) enum Use {
 impl Seal {
     /// Derived from secrets that are random, and known to the browser alone.
     pub(super) fn of(usage: Use, secrets: &[&str]) -> Result<Self> {
-        let (name, place): (&[u8], fn([u8; 32]) -> SessionKey) = match usage {
-            Use::Login => (b"pipe login", SessionKey::Login),
-            Use::Session => (b"pipe session", SessionKey::Session),
+        let name: &[u8] = match usage {
+            Use::Login => b"pipe login",
+            Use::Session => b"pipe session",
         };
         let mut secret = Zeroizing::new(Vec::with_capacity(128));
         for part in secrets {
@@ -48,7 +48,11 @@ impl Seal {
         let mut bytes = Zeroizing::new([0; 32]);
         expand(b"cipher", &mut bytes)?;
         let cipher = UnboundKey::new(&AES_256_GCM, &*bytes).map_err(|_| broken())?;
-        Ok(Self { key: place(digest), cipher: LessSafeKey::new(cipher) })
+        let key = match usage {
+            Use::Login => SessionKey::Login(digest),
+            Use::Session => SessionKey::Session(digest),
+        };
+        Ok(Self { key, cipher: LessSafeKey::new(cipher) })
     }
 
     /// The value, for nobody else to read.
