@@ -1,17 +1,31 @@
 //! An OpenID provider in the process, for tests of plugins that trust one.
 //!
 //! A [`TestIssuer`] answers discovery, key set, token, introspection and revocation requests as
-//! oidc-provider 9.13 does, rotates its keys, breaks on request, counts what it is asked, and mints what
-//! a real provider never would ([`TokenBuilder`]). Its time is a [`TestClock`].
+//! oidc-provider 9.13 does, logs people in without a browser ([`Person`], [`Client`], [`Browser`]), rotates
+//! its keys, breaks on request, counts what it is asked, and mints what a real provider never would
+//! ([`TokenBuilder`]). Its time is a [`TestClock`].
 
+mod answers;
+mod authorization;
+mod browser;
+mod client;
 mod clock;
+mod discovery;
 mod fault;
 mod forge;
+mod grants;
+mod introspection;
+mod issue;
 mod key;
+mod login;
+mod logins;
+mod people;
+mod person;
 pub(crate) mod requests;
 mod routes;
 mod state;
 mod token;
+mod userinfo;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,10 +33,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use self::browser::Browser;
+pub use self::client::Client;
 pub use self::clock::TestClock;
 pub use self::fault::Fault;
 pub use self::forge::{P256_ORDER, der, twin};
 pub use self::key::{SigningAlgorithm, SigningKey};
+pub use self::person::Person;
 use self::state::{Provider, random};
 pub use self::token::TokenBuilder;
 use crate::fake::http::Server;
@@ -137,9 +154,7 @@ impl TestIssuer {
     /// Never: there is a key for each algorithm.
     #[must_use]
     pub fn key(&self, algorithm: SigningAlgorithm) -> SigningKey {
-        let state = self.provider.lock();
-        let mut current = state.keys.iter();
-        current.find(|key| key.algorithm() == algorithm).expect("one for each").clone()
+        self.provider.lock().key(algorithm)
     }
 
     /// The key with which it will sign after the next rotation, once it is published.
@@ -247,6 +262,9 @@ impl TestIssuer {
 
 /// The path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// What resources offer.
+const SCOPES: [&str; 4] = ["secrets:read", "secrets:write", "identity:read", "read"];
 
 /// How long the tokens live that the provider gives out.
 const LIFETIME: Duration = Duration::from_secs(3600);

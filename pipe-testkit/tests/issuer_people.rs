@@ -1,0 +1,11 @@
+//! The provider in the process logs people in as the real one does.
+#![cfg(feature = "issuer")]
+
+#[path = "issuer_people/authorization.rs"]
+mod authorization;
+#[path = "issuer_people/code.rs"]
+mod code;
+#[path = "issuer_people/refresh.rs"]
+mod refresh;
+#[path = "issuer_people/wire.rs"]
+mod wire;
