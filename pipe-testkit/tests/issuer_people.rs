@@ -5,7 +5,17 @@
 mod authorization;
 #[path = "issuer_people/code.rs"]
 mod code;
+#[path = "issuer_people/device.rs"]
+mod device;
+#[path = "issuer_people/faults.rs"]
+mod faults;
+#[path = "issuer_people/logout.rs"]
+mod logout;
+#[path = "issuer_people/pushed.rs"]
+mod pushed;
 #[path = "issuer_people/refresh.rs"]
 mod refresh;
+#[path = "issuer_people/spoil.rs"]
+mod spoil;
 #[path = "issuer_people/wire.rs"]
 mod wire;

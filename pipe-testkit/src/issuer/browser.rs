@@ -7,6 +7,7 @@ use hyper::{HeaderMap, Method, header};
 
 use super::Person;
 use super::answers::encoded;
+use super::logout::Xsrf;
 use super::state::Provider;
 use crate::fake::http::{Answer, Call, Handler};
 
@@ -52,12 +53,29 @@ impl Browser {
             let form = format!("login={}&password=x", encoded(&self.person.subject));
             answer = self.send(Method::POST, "/auth", query, &form);
         }
-        match &answer {
-            Answer::Response(response) if response.headers().contains_key(header::LOCATION) => {
-                location(&answer).unwrap_or_default()
-            }
-            answer => panic!("the provider does not lead to a callback: {answer:?}"),
-        }
+        location(&answer)
+            .unwrap_or_else(|| panic!("the provider does not lead to a callback: {answer:?}"))
+    }
+
+    /// Opens the address of a logout (RP-initiated), confirms it, and goes on until it is led away. The
+    /// clients are told meanwhile.
+    ///
+    /// # Panics
+    /// When it is not led away: the provider shows an error, or does not answer. Outside of a Tokio
+    /// runtime, when there are clients to tell.
+    pub fn log_out(&mut self, url: &str) -> String {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let page = self.send(Method::GET, "/session/end", query, "");
+        let asked = match &page {
+            Answer::Response(response) => response.extensions().get::<Xsrf>(),
+            _ => None,
+        };
+        let Some(Xsrf(xsrf)) = asked else {
+            panic!("the provider does not ask whether to log out: {page:?}");
+        };
+        let form = format!("xsrf={xsrf}&logout=yes");
+        let answer = self.send(Method::POST, "/session/end/confirm", "", &form);
+        location(&answer).unwrap_or_else(|| panic!("the provider leads nowhere: {answer:?}"))
     }
 
     /// Whether somebody is logged in in it.
@@ -86,7 +104,10 @@ impl Browser {
             headers,
             body: Some(form.to_owned().into()),
         };
-        let answer = self.provider.answer(&call);
+        let mut answer = self.provider.answer(&call);
+        while let Answer::Later(_, later) = answer {
+            answer = *later;
+        }
         if let Answer::Response(response) = &answer
             && let Some(set) = response.headers().get(header::SET_COOKIE)
             && let Ok(text) = set.to_str()

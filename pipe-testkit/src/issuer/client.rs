@@ -143,6 +143,10 @@ impl Client {
         self.allows(&self.redirect_uris, uri)
     }
 
+    pub(super) fn may_log_out_to(&self, uri: &str) -> bool {
+        self.allows(&self.post_logout_redirect_uris, uri)
+    }
+
     fn allows(&self, allowed: &[String], uri: &str) -> bool {
         allowed.iter().any(|it| it == uri)
             || self.is_native

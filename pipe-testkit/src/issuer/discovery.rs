@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::authorization::OPENID_SCOPES;
-use super::client::{AUTHORIZATION_CODE, REFRESH_TOKEN};
+use super::client::{AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN};
+use super::parameters::OPENID_SCOPES;
 use super::routes::{JWT_BEARER, TOKEN_EXCHANGE};
 
 /// The discovery document, before a test changes it.
@@ -20,10 +20,13 @@ pub(super) fn discovery(url: &str) -> Value {
             AUTHORIZATION_CODE,
             REFRESH_TOKEN,
             "client_credentials",
+            DEVICE_CODE,
             JWT_BEARER,
             TOKEN_EXCHANGE,
         ],
         "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_session_supported": true,
+        "backchannel_logout_supported": true,
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": false,
         "claims_supported": [
@@ -42,7 +45,10 @@ pub(super) fn discovery(url: &str) -> Value {
     let endpoints = [
         ("jwks_uri", "/jwks"),
         ("authorization_endpoint", "/auth"),
+        ("device_authorization_endpoint", "/device/auth"),
+        ("end_session_endpoint", "/session/end"),
         ("introspection_endpoint", "/token/introspection"),
+        ("pushed_authorization_request_endpoint", "/request"),
         ("revocation_endpoint", "/token/revocation"),
         ("token_endpoint", "/token"),
         ("userinfo_endpoint", "/me"),

@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::Client;
 use super::answers::Refusal;
-use super::authorization::check_pkce;
 use super::issue::{Order, issue};
 use super::logins::{RefreshToken, Source};
+use super::parameters::check_pkce;
 use super::requests::Form;
 use super::state::{State, random};
 use crate::fake::http::Answer;
@@ -61,8 +61,8 @@ pub(super) fn first(
     let gets_refresh_token =
         client.may(super::client::REFRESH_TOKEN) && scopes.iter().any(|it| it == "offline_access");
     let order = Order { scopes, resource: resource(&source, form)? };
-    issue(state, now, client, source, order, |state, source| {
-        gets_refresh_token.then(|| refresh_token(state, now, source))
+    issue(state, now, client, source, order, |state, source, is_withheld| {
+        (gets_refresh_token && !is_withheld).then(|| refresh_token(state, now, source))
     })
 }
 
@@ -99,11 +99,17 @@ pub(super) fn by_refresh_token(
         grant.refreshes += 1;
     }
     let rotates = logins.rotates;
-    if rotates && let Some(token) = logins.refresh_tokens.get_mut(text) {
-        token.is_consumed = true;
-    }
-    issue(state, now, client, source, order, |state, source| {
-        Some(if rotates { refresh_token(state, now, source) } else { text.to_owned() })
+    issue(state, now, client, source, order, |state, source, is_withheld| {
+        if is_withheld {
+            return None;
+        }
+        if !rotates {
+            return Some(text.to_owned());
+        }
+        if let Some(token) = state.logins.refresh_tokens.get_mut(text) {
+            token.is_consumed = true;
+        }
+        Some(refresh_token(state, now, source))
     })
 }
 

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::answers::{Refusal, uncached};
-use super::authorization::OPENID_SCOPES;
 use super::logins::{AccessToken, Source};
+use super::parameters::OPENID_SCOPES;
 use super::routes::is_jwt_resource;
+use super::spoil::Place;
 use super::state::{State, random};
-use super::{Client, Person, SCOPES, SigningAlgorithm, TokenBuilder, members};
+use super::{Client, Person, SCOPES, SigningAlgorithm, Spoil, TokenBuilder, members};
 use crate::fake::http::Answer;
 
 /// How long an `id_token` is good, in seconds.
@@ -23,14 +24,15 @@ pub(super) struct Order {
     pub(super) resource: Option<String>,
 }
 
-/// The answer with the tokens. `refresh_token` makes or repeats the refresh token.
+/// The answer with the tokens. `refresh_token` makes or repeats the refresh token, unless it is told that
+/// there is none.
 pub(super) fn issue(
     state: &mut State,
     now: u64,
     client: &Client,
     source: Source,
     order: Order,
-    refresh_token: impl FnOnce(&mut State, &Source) -> Option<String>,
+    refresh_token: impl FnOnce(&mut State, &Source, bool) -> Option<String>,
 ) -> Result<Answer, Refusal> {
     let person = state.logins.people.get(&source.subject).cloned().ok_or_else(Refusal::grant)?;
     let (access_token, scope) = access_token(state, now, &source, &order, &person);
@@ -43,16 +45,24 @@ pub(super) fn issue(
         answer["scope"] = scope.into();
     }
     if order.scopes.iter().any(|it| it == "openid") {
-        let id_token = id_token(state, now, client, &source, &order.scopes, &person);
-        let id_token = if state.logins.includes_at_hash {
-            id_token.claim("at_hash", token_hash(client.id_token_algorithm, &access_token))
-        } else {
-            id_token
-        };
+        let mut id_token = id_token(state, now, client, &source, &order.scopes, &person);
+        let algorithm = client.id_token_algorithm;
+        if state.logins.includes_at_hash {
+            id_token = id_token.claim("at_hash", token_hash(algorithm, &access_token));
+        }
+        if let Some(spoil) = Spoil::next(&mut state.logins.spoils, Place::IdToken) {
+            let key = state.key(algorithm);
+            id_token = spoil.id_token(id_token, now, algorithm, &client.id, &key);
+        }
         answer["id_token"] = id_token.sign().into();
     }
-    if let Some(token) = refresh_token(state, &source) {
+    let spoil = Spoil::next(&mut state.logins.spoils, Place::Answer);
+    let keeps_token = matches!(spoil, Some(Spoil::NoRefreshToken));
+    if let Some(token) = refresh_token(state, &source, keeps_token) {
         answer["refresh_token"] = token.into();
+    }
+    if let Some(spoil) = spoil {
+        spoil.answer(&mut answer);
     }
     Ok(uncached(StatusCode::OK, &answer))
 }

@@ -2,10 +2,12 @@
 
 use hyper::{Method, StatusCode, header};
 
+use super::Spoil;
 use super::answers::{Refusal, escaped, html, see_other, with_header, with_query};
 use super::authorization::{Denial, Request, request};
 use super::logins::{CODE_LIFETIME, Code, Source};
 use super::requests::Fields;
+use super::spoil::Place;
 use super::state::{State, random};
 use crate::fake::http::{Answer, Call};
 
@@ -14,11 +16,11 @@ const COOKIE: &str = "_session";
 
 pub(super) fn authorize(state: &mut State, now: u64, call: &Call) -> Answer {
     let fields = Fields::of(&call.query).and(Fields::of_body(call));
-    let request = match request(state, &fields) {
+    let login = if call.method == Method::POST { fields.get("login") } else { None };
+    let request = match request(state, now, &fields, login.is_some()) {
         Ok(request) => request,
         Err(denial) => return denied(state, &denial),
     };
-    let login = if call.method == Method::POST { fields.get("login") } else { None };
     let session = cookie(call).filter(|it| state.logins.sessions.contains_key(it));
     let (session, is_new) = match login {
         Some(login) => match logged_in(state, now, login, session) {
@@ -141,13 +143,20 @@ fn code(state: &mut State, now: u64, request: &Request, session: &str) -> Option
         is_consumed: false,
     };
     logins.codes.insert(code.clone(), entry);
+    if let Some(pushed) = request.pushed.as_ref().and_then(|uri| logins.pushed.get_mut(uri)) {
+        pushed.is_consumed = true;
+    }
     Some(code)
 }
 
-fn callback(state: &State, request: &Request, code: &str) -> String {
+fn callback(state: &mut State, request: &Request, code: &str) -> String {
+    let spoil = Spoil::next(&mut state.logins.spoils, Place::Callback);
     let mut parameters = vec![("code", code)];
     parameters.extend(request.state.as_deref().map(|it| ("state", it)));
     parameters.push(("iss", &state.url));
+    if let Some(spoil) = &spoil {
+        spoil.callback(&mut parameters);
+    }
     with_query(&request.redirect_uri, &parameters)
 }
 
@@ -170,7 +179,7 @@ fn denied(state: &State, denial: &Denial) -> Answer {
 /// The form is sent to where it came from, with the request in the query.
 fn form(fields: &Fields, complaint: &str) -> Answer {
     let hint = escaped(fields.get("login_hint").unwrap_or_default());
-    let query = escaped(&fields.query(&["login", "password"]));
+    let query = escaped(&fields.clone().without(&["login", "password"]).query());
     let text = format!(
         "<h1>Login</h1><p>{complaint}</p><form method=\"post\" action=\"/auth?{query}\">\
          <input name=\"login\" value=\"{hint}\"><input name=\"password\" type=\"password\">\

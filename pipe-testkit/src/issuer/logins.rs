@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::device::Device;
+use super::logout::Pending;
+use super::pushed::Pushed;
 use super::state::{State, random};
-use super::{Client, LIFETIME, Person};
+use super::{Client, LIFETIME, Person, Spoil};
 
 /// How long a code can be used, in seconds.
 pub(super) const CODE_LIFETIME: u64 = 60;
@@ -14,6 +17,12 @@ pub(super) struct Logins {
     /// The sessions of browsers, by cookie.
     pub(super) sessions: BTreeMap<String, Session>,
     pub(super) grants: BTreeMap<String, Grant>,
+    pub(super) pushed: BTreeMap<String, Pushed>,
+    /// By device code.
+    pub(super) devices: BTreeMap<String, Device>,
+    pub(super) device_interval: Option<u64>,
+    /// By what protects their form.
+    pub(super) logouts: BTreeMap<String, Pending>,
     pub(super) codes: BTreeMap<String, Code>,
     pub(super) refresh_tokens: BTreeMap<String, RefreshToken>,
     /// The opaque ones, which introspection knows too.
@@ -22,6 +31,8 @@ pub(super) struct Logins {
     pub(super) refresh_token_lifetime: u64,
     pub(super) rotates: bool,
     pub(super) includes_at_hash: bool,
+    /// The lies that wait to be told.
+    pub(super) spoils: Vec<Spoil>,
 }
 
 /// Somebody is logged in in a browser.
@@ -94,6 +105,10 @@ impl Default for Logins {
             people: BTreeMap::new(),
             sessions: BTreeMap::new(),
             grants: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            device_interval: None,
+            logouts: BTreeMap::new(),
             codes: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
             access_tokens: BTreeMap::new(),
@@ -101,6 +116,7 @@ impl Default for Logins {
             refresh_token_lifetime: 24 * 3600,
             rotates: true,
             includes_at_hash: false,
+            spoils: Vec::new(),
         }
     }
 }

@@ -7,9 +7,11 @@
 
 mod answers;
 mod authorization;
+mod backchannel;
 mod browser;
 mod client;
 mod clock;
+mod device;
 mod discovery;
 mod fault;
 mod forge;
@@ -19,10 +21,14 @@ mod issue;
 mod key;
 mod login;
 mod logins;
+mod logout;
+mod parameters;
 mod people;
 mod person;
+mod pushed;
 pub(crate) mod requests;
 mod routes;
+mod spoil;
 mod state;
 mod token;
 mod userinfo;
@@ -33,6 +39,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use self::backchannel::LogoutNotice;
 pub use self::browser::Browser;
 pub use self::client::Client;
 pub use self::clock::TestClock;
@@ -40,6 +47,7 @@ pub use self::fault::Fault;
 pub use self::forge::{P256_ORDER, der, twin};
 pub use self::key::{SigningAlgorithm, SigningKey};
 pub use self::person::Person;
+pub use self::spoil::{Edit, Spoil};
 use self::state::{Provider, random};
 pub use self::token::TokenBuilder;
 use crate::fake::http::Server;
@@ -231,32 +239,6 @@ impl TestIssuer {
     /// As a `resource`, this gives JWTs too.
     pub fn offer(&self, resource: &str) {
         self.provider.lock().resources.insert(resource.to_owned());
-    }
-
-    /// From now on, requests for this path meet the fault; `*` stands for all paths without one of
-    /// their own.
-    pub fn fail(&self, path: &str, fault: Fault) {
-        self.provider.lock().faults.insert(path.to_owned(), fault);
-    }
-
-    /// Requests for this path (`*`: for all) are answered again.
-    pub fn heal(&self, path: &str) {
-        let faults = &mut self.provider.lock().faults;
-        if path == "*" { faults.clear() } else { drop(faults.remove(path)) }
-    }
-
-    /// How many requests for this path arrived.
-    #[must_use]
-    pub fn hits(&self, path: &str) -> usize {
-        let state = self.provider.lock();
-        let asked = |target: &&String| target.split('?').next() == Some(path);
-        state.requests.iter().filter(asked).count()
-    }
-
-    /// The targets of all requests, with their queries.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.provider.lock().requests.clone()
     }
 }
 

@@ -58,12 +58,17 @@ impl Fields {
         names.into_iter().find(|name| self.all(name).nth(1).is_some())
     }
 
-    /// As a query, without these.
-    pub(super) fn query(&self, except: &[&str]) -> String {
-        let kept = self.0.iter().filter(|(name, _)| !except.contains(&name.as_str()));
-        let kept: Vec<_> =
-            kept.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-        kept.join("&")
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// As a query.
+    pub(super) fn query(&self) -> String {
+        let fields = self.0.iter();
+        let fields: Vec<_> =
+            fields.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        fields.join("&")
     }
 }
 

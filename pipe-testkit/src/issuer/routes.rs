@@ -4,15 +4,17 @@ use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answers::{Refusal, invalid_client, json_answer, refusal, uncached};
-use super::client::{AUTHORIZATION_CODE, REFRESH_TOKEN};
+use super::client::{AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN};
 use super::grants::{by_code, by_refresh_token};
 use super::introspection::{introspection, revocation};
 use super::login::authorize;
+use super::pushed::push;
 use super::requests::{Form, assertion, claims, client, form, is_signed_by};
 use super::state::{Provider, State, random};
 use super::userinfo::userinfo;
 use super::{
-    AUDIENCE, CLIENT_ID, Client, DISCOVERY, OPAQUE_AUDIENCE, SCOPES, SigningAlgorithm, TokenBuilder,
+    AUDIENCE, CLIENT_ID, Client, DISCOVERY, OPAQUE_AUDIENCE, SCOPES, SigningAlgorithm,
+    TokenBuilder, device, logout,
 };
 use crate::fake::http::{Answer, Call, Handler, Payload, response};
 
@@ -25,7 +27,7 @@ impl Handler for Provider {
         let mut state = self.lock();
         let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
         state.requests.push(format!("{}{query}", call.path));
-        let fault = state.faults.get(&call.path).or_else(|| state.faults.get("*")).cloned();
+        let fault = state.next_fault(&call.path);
         let now = self.clock.seconds();
         match fault {
             Some(fault) => fault.answer(|| route(&mut state, now, call)),
@@ -50,6 +52,18 @@ fn route(state: &mut State, now: u64, call: &Call) -> Answer {
                 None => invalid_client(call, &state.url),
             }
         }
+        (&Method::POST, "/request" | "/device/auth") => {
+            let form = form(call);
+            let id = client(state, now, call, &form);
+            let added = id.and_then(|id| state.logins.clients.get(&id).cloned());
+            let Some(client) = added else { return invalid_client(call, &state.url) };
+            let answer = match call.path.as_str() {
+                "/request" => push(state, now, &client, call),
+                _ => device::ask(state, now, &client, call),
+            };
+            answer.unwrap_or_else(|refusal| refusal.answer())
+        }
+        (&Method::GET | &Method::POST, "/device") => device::page(state, now, call),
         (&Method::POST, "/token/introspection") => {
             let form = form(call);
             match client(state, now, call, &form) {
@@ -64,11 +78,10 @@ fn route(state: &mut State, now: u64, call: &Call) -> Answer {
                 None => invalid_client(call, &state.url),
             }
         }
-        _ => refusal(
-            StatusCode::NOT_FOUND,
-            "invalid_request",
-            "unrecognized route or not allowed method",
-        ),
+        _ => logout::route(state, now, call).unwrap_or_else(|| {
+            let description = "unrecognized route or not allowed method";
+            refusal(StatusCode::NOT_FOUND, "invalid_request", description)
+        }),
     }
 }
 
@@ -76,7 +89,7 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     let field = |name: &str| form.get(name).map(String::as_str);
     let added = state.logins.clients.get(client).cloned();
     let subject = match field("grant_type") {
-        Some(grant_type @ (AUTHORIZATION_CODE | REFRESH_TOKEN)) => {
+        Some(grant_type @ (AUTHORIZATION_CODE | REFRESH_TOKEN | DEVICE_CODE)) => {
             return match added.filter(|it| it.may(grant_type)) {
                 Some(client) => people(state, now, &client, form, grant_type),
                 None => not_allowed(),
@@ -144,6 +157,7 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
 fn people(state: &mut State, now: u64, client: &Client, form: &Form, grant_type: &str) -> Answer {
     let granted = match grant_type {
         AUTHORIZATION_CODE => by_code(state, now, client, form),
+        DEVICE_CODE => device::by_device_code(state, now, client, form),
         _ => by_refresh_token(state, now, client, form),
     };
     granted.unwrap_or_else(|refusal| refusal.answer())

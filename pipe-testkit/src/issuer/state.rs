@@ -30,7 +30,8 @@ pub(super) struct State {
     pub(super) published: Vec<Value>,
     /// Members of the discovery document that differ.
     pub(super) metadata: Map<String, Value>,
-    pub(super) faults: BTreeMap<String, Fault>,
+    /// What requests for a path meet, and how many of them: `None` is all.
+    pub(super) faults: BTreeMap<String, (Fault, Option<usize>)>,
     pub(super) requests: Vec<String>,
     /// The active opaque tokens, and what introspection tells about them.
     pub(super) opaque: BTreeMap<String, Map<String, Value>>,
@@ -94,6 +95,20 @@ impl State {
             members.retain(|_, value| !value.is_null());
         }
         document
+    }
+
+    /// What a request for this path meets.
+    pub(super) fn next_fault(&mut self, path: &str) -> Option<Fault> {
+        let path = if self.faults.contains_key(path) { path } else { "*" };
+        let (fault, left) = self.faults.get_mut(path)?;
+        let fault = fault.clone();
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.faults.remove(path);
+            }
+        }
+        Some(fault)
     }
 
     /// The key with which it signs now.
