@@ -30,7 +30,7 @@ const LONGEST_PAUSE: u64 = 60;
 
 /// The session as it is afterwards; `None` when it is gone.
 pub(super) type Renewed = Option<Arc<Session>>;
-type Flight = Shared<BoxFuture<'static, Result<Renewed>>>;
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Renewed>>>;
 
 /// The renewals that are under way in this process.
 #[derive(Default)]
@@ -78,10 +78,9 @@ impl Inner {
         Ok(flight)
     }
 
-    /// Waits for the renewal, which may belong to a runtime that stands still.
-    pub(super) async fn renewed(self: &Arc<Self>, id: &SessionId, seal: &Seal) -> Result<Renewed> {
-        let flight = self.renewal(id, seal)?;
-        match timeout(self.patience.saturating_mul(2), flight).await {
+    /// What comes of a renewal, which may belong to a runtime that stands still.
+    pub(super) async fn wait_for(&self, renewal: Flight) -> Result<Renewed> {
+        match timeout(self.patience.saturating_mul(2), renewal).await {
             Ok(renewed) => renewed,
             Err(_) => Err(Error::new(ErrorKind::Timeout, "renewing the session takes too long")
                 .hint("check the provider's load, or raise `issuer.http.timeout`")),
