@@ -103,7 +103,13 @@ impl Inner {
             Err(error) => Err((error, None)),
         };
         match outcome {
-            Ok(renewed) => self.land(&seal, &refresh, |session| renewed.apply(session)).await,
+            Ok(renewed) => {
+                let landed = self.land(&seal, &refresh, |session| renewed.apply(session)).await?;
+                if landed.is_none() {
+                    self.give_back(renewed.tokens).await;
+                }
+                Ok(landed)
+            }
             Err((error, _)) if ends_the_session(&error) => {
                 self.end(&seal, &refresh).await?;
                 tracing::info!(plugin = self.name, %error, "a session has ended: it is not renewed");
@@ -218,6 +224,15 @@ impl Inner {
             }
         }
         Err(contended())
+    }
+
+    /// The person logged out meanwhile: what was obtained since is for nobody.
+    async fn give_back(&self, tokens: Option<Tokens>) {
+        if let Some(refresh) = tokens.and_then(|tokens| tokens.refresh)
+            && let Err(error) = self.client.revoke(&refresh.0).await
+        {
+            tracing::warn!(plugin = self.name, %error, "a refresh token could not be revoked");
+        }
     }
 
     async fn end(&self, seal: &Seal, used: &SecretValue) -> Result<()> {
