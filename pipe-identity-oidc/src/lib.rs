@@ -32,9 +32,10 @@ pub use self::config::{
     SigningConfig, TokenTypes,
 };
 pub use self::issue::TokenIssuer;
-pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
+pub use self::mapping::{ClaimMapping, TenantSource};
 pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
 pub use self::reader::{ClaimsReader, VerifiedToken};
+pub use pipe_core::rbac::GroupGrant;

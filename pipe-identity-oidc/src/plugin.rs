@@ -9,6 +9,7 @@ use pipe_core::identity::{
     BearerToken, ContextRequest, IdentityCapabilities, JwtRequest, RoleResolver,
     ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
 };
+use pipe_core::rbac::KubernetesUser;
 use pipe_core::{
     Clock, Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecurityContext, TokenFault,
 };
@@ -91,6 +92,17 @@ impl Oidc {
     ) -> Result<VerifiedToken> {
         let verified = self.0.verify_whole(token, expect).await;
         verified.map_err(|error| self.locate(error, "verify_token"))
+    }
+
+    /// Who this caller is in a Kubernetes cluster, by the grants of their issuer: for
+    /// `Impersonate-User` and `Impersonate-Group` (REQ 002-49).
+    ///
+    /// # Errors
+    /// `TokenRejected` when the context has expired or was made by another issuer, and as for
+    /// [`GroupRights::kubernetes_user`](pipe_core::rbac::GroupRights::kubernetes_user).
+    pub fn kubernetes_user(&self, caller: &SecurityContext) -> Result<KubernetesUser> {
+        let user = self.0.current(caller).and_then(|of| of.mapper.rights().kubernetes_user(caller));
+        user.map_err(|error| self.locate(error, "kubernetes_user"))
     }
 
     /// Forgets every token that was verified or introspected, as after a revocation.
@@ -273,8 +285,8 @@ impl Inner {
         }
     }
 
-    async fn resolve(&self, request: &ContextRequest) -> Result<SecurityContext> {
-        let context = &request.context;
+    /// Whose context it is, if it still holds.
+    fn current(&self, context: &SecurityContext) -> Result<&Trusted> {
         let trusted = self.trusted.iter().find(|one| one.is_of(&context.issuer));
         let Some(trusted) = trusted else {
             return Err(refused(TokenFault::WrongIssuer, &context.issuer));
@@ -282,6 +294,12 @@ impl Inner {
         if context.is_expired_at(self.clock.now()) {
             return Err(refused(TokenFault::Expired, &trusted.issuer));
         }
+        Ok(trusted)
+    }
+
+    async fn resolve(&self, request: &ContextRequest) -> Result<SecurityContext> {
+        let context = &request.context;
+        self.current(context)?;
         if let Some(tenant) = &request.tenant {
             context.require_tenant(tenant)?;
         }

@@ -196,6 +196,7 @@ impl Trusted {
         context.tenant = caller.tenant;
         context.namespaces = caller.namespaces;
         context.roles = caller.roles;
+        context.groups = caller.groups;
         context.scopes = caller.scopes;
         context.token_id = claims.token_id().map(str::to_owned);
         if let Some(reader) = &self.reader {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipe_core::rbac::GroupRights;
 use pipe_core::{Clock, ConfigFaults, Error, ErrorKind, Result};
 
 use super::{IssuerConfig, Keys, OidcConfig, SigningConfig, TENANT_PLACE};
@@ -83,6 +84,18 @@ impl OidcConfig {
                 faults.add(at, "is named twice; whose keys would count?");
             }
         }
+        // What is wrong with one alone was told with it.
+        let rights =
+            |issuer: &IssuerConfig| GroupRights::new(issuer.mapping().group_mapping()).ok();
+        let rights: Vec<_> = self.issuers.iter().map(rights).collect();
+        for (place, own) in rights.iter().enumerate() {
+            let at = format!("issuers[{place}].claims");
+            let others = rights[..place].iter().flatten();
+            let met = own
+                .iter()
+                .find_map(|own| others.clone().find_map(|other| own.check_beside(other).err()));
+            met.map(|error| faults.keep_below::<()>(&at, Err(error)));
+        }
         let asked = self.issuers.iter().filter(|issuer| issuer.introspection.is_some());
         if asked.count() > 1 {
             faults.add(
@@ -147,7 +160,7 @@ impl IssuerConfig {
         }
         let policy = faults.keep_below(at, self.policy());
         let keys = faults.keep_below(at, self.key_source());
-        let mapping = self.claims.clone().unwrap_or_else(|| self.preset.mapping());
+        let mapping = self.mapping();
         // A template's tenants are checked by the policy, against `tid`.
         let tenants = match self.is_template() {
             true => Default::default(),
@@ -156,7 +169,7 @@ impl IssuerConfig {
         if !tenants.is_empty() && mapping.tenant.is_none() {
             faults.add(setting("tenants"), "cannot be told apart: set `claims.tenant`");
         }
-        let mapper = faults.keep(setting("claims"), Mapper::new(mapping, tenants));
+        let mapper = faults.keep_below(&setting("claims"), Mapper::new(mapping, tenants));
         let introspector = self.introspection.as_ref().map(|introspection| {
             if let Some((name, fault)) = introspection.authentication.fault() {
                 let name = name.replacen("client", "introspection", 1);

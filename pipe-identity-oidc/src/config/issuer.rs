@@ -224,6 +224,11 @@ impl IssuerConfig {
     pub fn with_http(self, http: HttpConfig) -> Self {
         Self { http, ..self }
     }
+
+    /// What the claims mean: as it was set, or as the preset knows it.
+    pub(super) fn mapping(&self) -> ClaimMapping {
+        self.claims.clone().unwrap_or_else(|| self.preset.mapping())
+    }
 }
 
 /// Which types of token are taken as access tokens.

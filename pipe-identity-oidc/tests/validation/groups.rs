@@ -1,0 +1,102 @@
+//! What groups give, and where tokens do not name them.
+
+use std::time::Duration;
+
+use pipe_core::rbac::{BoundRole, GroupGrant, KubernetesGrant, KubernetesNames};
+use serde_json::json;
+
+use super::*;
+
+/// `bni-editors` gives something of each kind, in the tenant of the issuer's tokens.
+fn mapping() -> ClaimMapping {
+    let kubernetes = KubernetesGrant::group("editors")
+        .with_binding(BoundRole::cluster_role("edit").in_namespace("bni-bots"));
+    let grant = GroupGrant::new("bni-editors")
+        .in_tenant("bni".parse().unwrap())
+        .with_role(role("editor"))
+        .with_namespace("bni".parse().unwrap())
+        .with_kubernetes(kubernetes);
+    ClaimMapping::new()
+        .with_tenant(TenantSource::Claim(ClaimPointer::claim("tenant")))
+        .with_groups(ClaimPointer::claim("groups"))
+        .with_grant(grant)
+}
+
+fn with_groups(issuer: &TestIssuer) -> Oidc {
+    Oidc::new(config(issuer, IssuerConfig::new(issuer.url()).with_claims(mapping()))).unwrap()
+}
+
+/// REQ 002-49
+#[tokio::test]
+async fn a_verified_caller_is_a_user_of_kubernetes_with_their_groups() {
+    let issuer = TestIssuer::start().await;
+    let plugin = with_groups(&issuer);
+    let token = |groups, tenant: &str| {
+        issuer.token().claim("groups", groups).claim("tenant", tenant).claim("sub", "42").sign()
+    };
+    let editor = validate(&plugin, token(json!(["bni-editors", "choir"]), "bni")).await.unwrap();
+    let user = plugin.kubernetes_user(&editor).unwrap();
+    assert_eq!(user.name(), "oidc:42");
+    assert_eq!(user.groups().collect::<Vec<_>>(), ["oidc:editors"]);
+    for (groups, tenant) in
+        [(json!(["bni-editors"]), "bnp"), (json!(["BNI-editors"]), "bni"), (json!([]), "bni")]
+    {
+        let other = validate(&plugin, token(groups.clone(), tenant)).await.unwrap();
+        assert_eq!(
+            plugin.kubernetes_user(&other).unwrap().groups().count(),
+            0,
+            "{groups} {tenant}"
+        );
+    }
+}
+
+/// REQ 002-49
+#[tokio::test]
+async fn a_context_that_ended_or_is_of_another_issuer_is_nobody_in_kubernetes() {
+    let issuer = TestIssuer::start().await;
+    let plugin = with_groups(&issuer);
+    let token = issuer.token().claim("groups", json!(["bni-editors"])).sign();
+    let caller = validate(&plugin, token).await.unwrap();
+    let mut other = caller.clone();
+    other.issuer = "https://other.example".to_owned();
+    let refused = |caller| plugin.kubernetes_user(caller).unwrap_err().kind();
+    assert_eq!(refused(&other), ErrorKind::TokenRejected(TokenFault::WrongIssuer));
+    issuer.clock().forward(Duration::from_secs(24 * 3600));
+    assert_eq!(refused(&caller), ErrorKind::TokenRejected(TokenFault::Expired));
+}
+
+#[track_caller]
+fn faulty_settings(config: OidcConfig) -> Vec<String> {
+    let error = Oidc::new(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    error.contexts().map(|(setting, _)| setting.to_owned()).collect()
+}
+
+#[test]
+fn a_fault_of_a_grant_is_named_by_its_place_in_the_settings() {
+    let grant = GroupGrant::new("x").with_kubernetes(KubernetesGrant::group("system:masters"));
+    let names = KubernetesNames::new().with_group_prefix("");
+    let claims = mapping().with_grant(grant).with_kubernetes(names);
+    let issuer = IssuerConfig::new("https://idp.example").with_claims(claims);
+    let faulty = faulty_settings(OidcConfig::new().with_issuer(issuer));
+    assert_eq!(faulty, ["issuers[0].claims.grants[1].kubernetes.groups"]);
+}
+
+/// The same id at two issuers is two people.
+#[test]
+fn issuers_whose_callers_would_be_the_same_users_of_kubernetes_are_refused() {
+    let issuer = |url: &str, prefix: &str| {
+        let names = KubernetesNames::new().with_user_prefix(prefix);
+        IssuerConfig::new(url).with_claims(mapping().with_kubernetes(names))
+    };
+    let both = |prefix| {
+        OidcConfig::new()
+            .with_issuer(issuer("https://a.example", "oidc:"))
+            .with_issuer(issuer("https://b.example", prefix))
+    };
+    for prefix in ["oidc:", "oidc:b:", ""] {
+        let faulty = faulty_settings(both(prefix));
+        assert_eq!(faulty, ["issuers[1].claims.kubernetes.user_prefix"], "{prefix}");
+    }
+    assert!(Oidc::new(both("b:")).is_ok());
+}
