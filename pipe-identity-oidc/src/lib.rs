@@ -4,6 +4,7 @@ mod binding;
 mod cache;
 mod client;
 mod config;
+mod elsewhere;
 mod endpoints;
 mod error;
 mod flights;

@@ -10,7 +10,7 @@ use pipe_core::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ClaimPointer;
+use crate::{ClaimPointer, elsewhere};
 
 /// How the claims of an issuer's tokens become a security context. What is not mapped grants
 /// nothing: the empty mapping knows who is calling, and gives no role.
@@ -197,6 +197,8 @@ pub(crate) struct Caller {
     pub(crate) namespaces: BTreeSet<Namespace>,
     pub(crate) roles: BTreeSet<Role>,
     pub(crate) groups: BTreeSet<Group>,
+    /// Whether a resolver has to say which groups they are in: the token does not.
+    pub(crate) groups_elsewhere: bool,
     pub(crate) scopes: BTreeSet<String>,
 }
 
@@ -208,6 +210,8 @@ pub(crate) struct Mapper {
     pseudonym_key: Option<SecretValue>,
     /// Whose tokens are taken; everybody's when empty.
     tenants: BTreeSet<TenantId>,
+    /// Whether a resolver says which roles somebody has.
+    resolves_roles: bool,
 }
 
 /// More roles or groups than anybody can mean.
@@ -229,11 +233,12 @@ impl Mapper {
             error.contexts().for_each(|(setting, fault)| faults.add(setting.to_owned(), fault));
         }
         faults.into_result()?;
-        Ok(Self { mapping, rights: rights?, pseudonym_key, tenants })
+        Ok(Self { mapping, rights: rights?, pseudonym_key, tenants, resolves_roles: false })
     }
 
-    pub(crate) fn mapping(&self) -> &ClaimMapping {
-        &self.mapping
+    /// Whether a resolver says which roles somebody has.
+    pub(crate) fn resolving_roles(self, resolves_roles: bool) -> Self {
+        Self { resolves_roles, ..self }
     }
 
     /// What groups give.
@@ -252,6 +257,8 @@ impl Mapper {
         {
             return Err(refused(TokenFault::TenantMismatch, "the tenant is not one of `tenants`"));
         }
+        let groups_elsewhere =
+            elsewhere::has_groups(claims, &self.mapping, &self.rights, self.resolves_roles)?;
         let mut namespaces = parsed(claims, &self.mapping.namespaces, Namespace::new)?;
         let mut roles = parsed(claims, &self.mapping.roles, Role::new)?;
         let granted = self.rights.granted(tenant.as_ref(), texts(claims, &self.mapping.groups)?);
@@ -260,7 +267,7 @@ impl Mapper {
         let groups = granted.groups;
         scopes.extend(texts(claims, &self.mapping.scopes)?.map(str::to_owned));
         let principal = self.principal(claims)?;
-        Ok(Caller { principal, tenant, namespaces, roles, groups, scopes })
+        Ok(Caller { principal, tenant, namespaces, roles, groups, groups_elsewhere, scopes })
     }
 
     fn tenant(&self, claims: &Map<String, Value>) -> Result<Option<TenantId>> {

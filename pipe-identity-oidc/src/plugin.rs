@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use pipe_core::identity::{
-    BearerToken, ContextRequest, IdentityCapabilities, JwtRequest, RoleResolver,
+    BearerToken, ContextRequest, Group, IdentityCapabilities, JwtRequest, RoleResolver,
     ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
 };
 use pipe_core::rbac::KubernetesUser;
@@ -24,7 +24,7 @@ use crate::flights::Flights;
 use crate::issue::TokenIssuer;
 use crate::jwt::Jwt;
 use crate::trusted::{Found, Trusted, Verified, nobody};
-use crate::{CredentialSource, ProviderStatus, VerifiedToken, health};
+use crate::{CredentialSource, ProviderStatus, VerifiedToken, elsewhere, health};
 
 /// OpenID Connect as an [`IdentityPlugin`]. Clones share keys, caches and credentials.
 #[derive(Clone)]
@@ -126,16 +126,15 @@ impl Inner {
         check_expectation(expect)?;
         let digest = self.cache.name(token);
         // What is known is answered without waiting, from a small future; the rest has a box of its own.
-        let context = match digest.as_ref().and_then(|digest| self.known(digest)) {
-            Some(verified) => self.accept(verified, token, expect)?,
-            None => {
-                let verified = Box::pin(self.find_out_once(token, digest, expect)).await?;
-                self.accept(verified, token, expect)?
-            }
+        let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
+            Some(verified) => verified,
+            None => Box::pin(self.find_out_once(token, digest, expect)).await?,
         };
+        let without_groups = self.without_groups(&verified);
+        let context = self.accept(verified, token, expect)?;
         match &self.roles {
             None => Ok(context),
-            Some(_) => Box::pin(self.with_roles(context)).await,
+            Some(_) => Box::pin(self.resolved(context, without_groups)).await,
         }
     }
 
@@ -154,7 +153,9 @@ impl Inner {
             Error::new(ErrorKind::Unsupported, "the claims of this issuer's tokens are not kept")
                 .hint("set `keep_claims` of the issuer")
         })?;
-        let context = self.with_roles(self.accept(verified, token, expect)?).await?;
+        let without_groups = self.without_groups(&verified);
+        let context = self.accept(verified, token, expect)?;
+        let context = self.resolved(context, without_groups).await?;
         Ok(VerifiedToken { context, claims })
     }
 
@@ -275,14 +276,32 @@ impl Inner {
         found.ok_or_else(|| trusted.malformed())
     }
 
-    async fn with_roles(&self, context: SecurityContext) -> Result<SecurityContext> {
-        match &self.roles {
-            None => Ok(context),
-            Some(resolver) => {
-                let roles = resolver.resolve(&context).await?;
-                Ok(context.with_roles(roles))
-            }
+    /// Whose mapping has to be told the groups of the token's bearer.
+    fn without_groups(&self, verified: &Verified) -> Option<&Trusted> {
+        verified.groups_elsewhere.then(|| &self.trusted[verified.trusted])
+    }
+
+    /// What the resolver says, for each request anew: the roles, and the groups where a token does
+    /// not name them.
+    async fn resolved(
+        &self,
+        mut context: SecurityContext,
+        without_groups: Option<&Trusted>,
+    ) -> Result<SecurityContext> {
+        let Some(resolver) = &self.roles else { return Ok(context) };
+        if let Some(trusted) = without_groups {
+            let groups = resolver.resolve_groups(&context).await;
+            let groups = groups.map_err(|error| match error.kind() {
+                ErrorKind::Unsupported => elsewhere::unknown().with("issuer", &trusted.issuer),
+                _ => error,
+            })?;
+            let names = groups.iter().map(Group::as_str);
+            let granted = trusted.mapper.rights().granted(context.tenant.as_ref(), names);
+            context.namespaces.extend(granted.namespaces);
+            context.groups.extend(granted.groups);
         }
+        let roles = resolver.resolve(&context).await?;
+        Ok(context.with_roles(roles))
     }
 
     /// Whose context it is, if it still holds.
@@ -303,7 +322,7 @@ impl Inner {
         if let Some(tenant) = &request.tenant {
             context.require_tenant(tenant)?;
         }
-        self.with_roles(context.clone()).await
+        self.resolved(context.clone(), None).await
     }
 
     fn credentials(&self) -> Result<&Credentials> {

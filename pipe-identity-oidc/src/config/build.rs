@@ -195,7 +195,8 @@ impl IssuerConfig {
             }
             Introspector::new(introspection, config.clock.clone())
         });
-        let (policy, keys, mapper) = (policy?, keys?, mapper?);
+        let (policy, keys) = (policy?, keys?);
+        let mapper = mapper?.resolving_roles(config.roles.is_some());
         (faults.len() == before).then(|| Trusted {
             issuer: self.issuer.clone(),
             policy,
@@ -205,7 +206,6 @@ impl IssuerConfig {
             reader: self.reader.clone(),
             keeps_claims: self.keep_claims,
             introspector,
-            resolves_roles: config.roles.is_some(),
         })
     }
 
@@ -368,6 +368,5 @@ fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
         reader: None,
         keeps_claims: false,
         introspector: None,
-        resolves_roles: false,
     })
 }

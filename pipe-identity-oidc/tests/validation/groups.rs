@@ -1,7 +1,12 @@
 //! What groups give, and where tokens do not name them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use pipe_core::Error;
+use pipe_core::identity::{Group, RoleResolver};
 use pipe_core::rbac::{BoundRole, GroupGrant, KubernetesGrant, KubernetesNames};
 use serde_json::json;
 
@@ -99,4 +104,108 @@ fn issuers_whose_callers_would_be_the_same_users_of_kubernetes_are_refused() {
         assert_eq!(faulty, ["issuers[1].claims.kubernetes.user_prefix"], "{prefix}");
     }
     assert!(Oidc::new(both("b:")).is_ok());
+}
+
+/// A directory that knows the groups of everybody, or why not.
+#[derive(Debug)]
+struct Directory(Result<Vec<&'static str>>);
+
+#[async_trait]
+impl RoleResolver for Directory {
+    async fn resolve(&self, _: &SecurityContext) -> Result<BTreeSet<Role>> {
+        Ok([role("resolved")].into())
+    }
+
+    async fn resolve_groups(&self, _: &SecurityContext) -> Result<BTreeSet<Group>> {
+        let names = self.0.clone()?;
+        Ok(names.into_iter().map(|name| Group::new(name).unwrap()).collect())
+    }
+}
+
+/// A directory that knows roles alone.
+#[derive(Debug)]
+struct Roles;
+
+#[async_trait]
+impl RoleResolver for Roles {
+    async fn resolve(&self, _: &SecurityContext) -> Result<BTreeSet<Role>> {
+        Ok([role("resolved")].into())
+    }
+}
+
+fn resolving(issuer: &TestIssuer, resolver: impl RoleResolver) -> Oidc {
+    let trusted = IssuerConfig::new(issuer.url()).with_claims(mapping());
+    Oidc::new(config(issuer, trusted).with_roles(Arc::new(resolver))).unwrap()
+}
+
+/// As Entra ID writes a token of somebody who is in more than 200 groups.
+fn overage(issuer: &TestIssuer, tenant: &str, endpoint: &str) -> String {
+    issuer
+        .token()
+        .claim("tenant", tenant)
+        .claim("_claim_names", json!({ "groups": "src1" }))
+        .claim("_claim_sources", json!({ "src1": { "endpoint": endpoint } }))
+        .sign()
+}
+
+const GRAPH: &str = "https://graph.windows.net/1a/users/o1/getMemberObjects";
+
+/// REQ 002-17
+#[tokio::test]
+async fn groups_that_a_token_leaves_out_are_resolved() {
+    let issuer = TestIssuer::start().await;
+    let plugin = resolving(&issuer, Directory(Ok(vec!["bni-editors", "choir"])));
+    let token = overage(&issuer, "bni", GRAPH);
+    // Remembered or not, it is asked.
+    for _ in 0..2 {
+        let caller = validate(&plugin, &token).await.unwrap();
+        assert_eq!(caller.roles, [role("resolved")].into());
+        assert_eq!(caller.namespaces, ["bni".parse().unwrap()].into());
+        let user = plugin.kubernetes_user(&caller).unwrap();
+        assert_eq!(user.groups().collect::<Vec<_>>(), ["oidc:editors"]);
+    }
+    let theirs = validate(&plugin, overage(&issuer, "bnp", GRAPH)).await.unwrap();
+    assert!(theirs.namespaces.is_empty() && theirs.groups.is_empty());
+}
+
+/// REQ 002-17
+#[tokio::test]
+async fn groups_that_nobody_knows_are_a_refusal_that_names_the_setting() {
+    let issuer = TestIssuer::start().await;
+    let has_groups = issuer.token().claim("tenant", "bni").claim("hasgroups", true).sign();
+    for token in [overage(&issuer, "bni", GRAPH), has_groups] {
+        for plugin in [with_groups(&issuer), resolving(&issuer, Roles)] {
+            let error = validate(&plugin, &token).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TokenRejected(TokenFault::Unsupported));
+            assert!(error.hint_text().contains("RoleResolver::resolve_groups"), "{error}");
+            assert!(!format!("{error:?} {error:#}").contains("graph"), "{error:?}");
+        }
+    }
+}
+
+/// REQ 002-17
+#[tokio::test]
+async fn a_directory_that_is_down_is_not_one_that_knows_no_groups() {
+    let issuer = TestIssuer::start().await;
+    let down = Error::new(ErrorKind::Unavailable, "the directory is down");
+    let plugin = resolving(&issuer, Directory(Err(down)));
+    let error = validate(&plugin, overage(&issuer, "bni", GRAPH)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    // Whose groups are in the token, it is not asked about.
+    let token = issuer.token().claim("tenant", "bni").claim("groups", json!(["bni-editors"]));
+    assert!(validate(&plugin, token.sign()).await.is_ok());
+}
+
+/// REQ 002-17: the address is the token's choice.
+#[tokio::test]
+async fn nothing_is_fetched_from_where_a_token_says_that_its_groups_are() {
+    let issuer = TestIssuer::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/groups", listener.local_addr().unwrap());
+    let known = resolving(&issuer, Directory(Ok(vec!["bni-editors"])));
+    for plugin in [with_groups(&issuer), resolving(&issuer, Roles), known] {
+        let _ = validate(&plugin, overage(&issuer, "bni", &endpoint)).await;
+    }
+    let knock = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(knock.is_err(), "somebody connected");
 }
