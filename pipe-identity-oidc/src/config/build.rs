@@ -85,8 +85,7 @@ impl OidcConfig {
             }
         }
         // What is wrong with one alone was told with it.
-        let rights =
-            |issuer: &IssuerConfig| GroupRights::new(issuer.mapping().group_mapping()).ok();
+        let rights = |issuer: &IssuerConfig| GroupRights::new(issuer.group_mapping()).ok();
         let rights: Vec<_> = self.issuers.iter().map(rights).collect();
         for (place, own) in rights.iter().enumerate() {
             let at = format!("issuers[{place}].claims");

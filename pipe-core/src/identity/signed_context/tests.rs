@@ -79,7 +79,7 @@ fn a_context_arrives_as_it_was_sent() {
     let token = signer().sign(&context(), "billing").unwrap();
     assert_eq!(verifier().verify(&token).unwrap(), context());
     let bare = SecurityContext { tenant: None, token_id: None, ..context() };
-    let bare = bare.with_roles([]).with_scopes([]).with_namespaces([]);
+    let bare = bare.with_roles([]).with_groups([]).with_scopes([]).with_namespaces([]);
     let token = signer().sign(&bare, "billing").unwrap();
     assert_eq!(verifier().verify(&token).unwrap(), bare);
 }
