@@ -6,13 +6,14 @@ use super::grant::GroupGrant;
 use super::mapping::{GroupMapping, is_visible};
 use super::user::{KubernetesUser, is_reserved};
 use crate::identity::{Group, Role, TenantId};
-use crate::{ConfigFaults, Error, ErrorKind, Namespace, Result, SecurityContext};
+use crate::{ConfigFaults, Error, ErrorKind, Namespace, Result, SecurityContext, TokenFault};
 
 /// A [`GroupMapping`] that was checked, and what follows from it. Everything it says is a pure
 /// function of the mapping and the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRights {
     pub(super) mapping: GroupMapping,
+    issuer: Option<String>,
 }
 
 impl GroupRights {
@@ -24,7 +25,14 @@ impl GroupRights {
         let mut faults = ConfigFaults::new();
         mapping.check(&mut faults);
         faults.into_result()?;
-        Ok(Self { mapping })
+        Ok(Self { mapping, issuer: None })
+    }
+
+    /// Callers for whom another issuer vouches are nobody in Kubernetes by this mapping: their ids
+    /// and groups may be called the same and be others. For services that get contexts of several.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
     }
 
     /// The document.
@@ -70,7 +78,9 @@ impl GroupRights {
     /// groups, to whom the cluster grants what it grants to everybody it knows.
     ///
     /// # Errors
-    /// `PermissionDenied` when no grant of the mapping gives anybody anything in Kubernetes;
+    /// `TokenRejected(WrongIssuer)` for a caller of another issuer than was
+    /// [named](Self::with_issuer); `PermissionDenied` when no grant of the mapping gives anybody
+    /// anything in Kubernetes;
     /// `ConfigInvalid`, naming `kubernetes.user_prefix`, when the name would be one of Kubernetes'
     /// own (`system:…`); `InvalidArgument` when the id cannot be sent in a header.
     pub fn kubernetes_user(&self, caller: &SecurityContext) -> Result<KubernetesUser> {
@@ -78,6 +88,11 @@ impl GroupRights {
             let fault = "no group of this issuer gives anything in Kubernetes";
             return Err(Error::new(ErrorKind::PermissionDenied, fault)
                 .hint("set `kubernetes` of a grant in `grants`"));
+        }
+        if self.issuer.as_ref().is_some_and(|issuer| *issuer != caller.issuer) {
+            let kind = ErrorKind::TokenRejected(TokenFault::WrongIssuer);
+            return Err(Error::new(kind, "the caller is another issuer's")
+                .hint("use the mapping of the caller's issuer"));
         }
         let names = &self.mapping.kubernetes;
         let name = format!("{}{}", names.user_prefix, caller.principal.id);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe_core::Error;
-use pipe_core::identity::{Group, RoleResolver};
+use pipe_core::identity::{Group, JwtRequest, RoleResolver};
 use pipe_core::rbac::{BoundRole, GroupGrant, KubernetesGrant, KubernetesNames};
+use pipe_identity_oidc::SigningConfig;
+use pipe_identity_oidc::jwt::{Algorithm, SigningKey};
 use serde_json::json;
 
 use super::*;
@@ -68,6 +70,22 @@ async fn a_context_that_ended_or_is_of_another_issuer_is_nobody_in_kubernetes() 
     assert_eq!(refused(&other), ErrorKind::TokenRejected(TokenFault::WrongIssuer));
     issuer.clock().forward(Duration::from_secs(24 * 3600));
     assert_eq!(refused(&caller), ErrorKind::TokenRejected(TokenFault::Expired));
+}
+
+/// A token of ours for somebody who is called as a person at the issuer.
+#[tokio::test]
+async fn our_own_tokens_make_nobody_a_user_of_kubernetes() {
+    let issuer = TestIssuer::start().await;
+    let trusted = IssuerConfig::new(issuer.url()).with_claims(mapping());
+    let signer = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+    let signing = SigningConfig::with_signer("https://us.example", signer);
+    let plugin = Oidc::new(config(&issuer, trusted).with_signing(signing)).unwrap();
+    let request = JwtRequest::new("42".parse().unwrap()).with_audience(AUDIENCE);
+    let own = plugin.generate_jwt(&request).await.unwrap();
+    let expect = TokenExpectation::audience(AUDIENCE);
+    let caller = plugin.validate_token(&own.token, &expect).await.unwrap();
+    let error = plugin.kubernetes_user(&caller).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
 }
 
 #[track_caller]

@@ -217,6 +217,17 @@ fn nobody_becomes_one_of_kubernetes_own_users() {
 }
 
 #[test]
+fn a_caller_of_another_issuer_is_nobody_by_the_mapping_of_one() {
+    let caller = caller("42", &["bni-editors"]);
+    let held_to = |issuer: &str| rights(editors()).with_issuer(issuer).kubernetes_user(&caller);
+    assert!(held_to("https://idp.example").is_ok());
+    for issuer in ["https://other.example", "https://idp.example/", "https://IDP.example"] {
+        let kind = held_to(issuer).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::TokenRejected(TokenFault::WrongIssuer), "{issuer}");
+    }
+}
+
+#[test]
 fn nobody_is_a_user_of_kubernetes_by_a_mapping_without_it() {
     for document in [json!({}), json!({"grants": [{"group": "a", "roles": ["editor"]}]})] {
         let error = rights(document).kubernetes_user(&caller("42", &["a"])).unwrap_err();
