@@ -4,6 +4,7 @@ mod binding;
 mod cache;
 mod client;
 mod config;
+mod elsewhere;
 mod endpoints;
 mod error;
 mod flights;
@@ -33,7 +34,7 @@ pub use self::config::{
     SigningConfig, TokenTypes,
 };
 pub use self::issue::TokenIssuer;
-pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
+pub use self::mapping::{ClaimMapping, TenantSource};
 pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
@@ -43,3 +44,4 @@ pub use self::relying_party::{
     DeviceLogin, LoginClient, PushedRequests, RelyingParty, RelyingPartyConfig, SessionTimes,
     UserInfoUse,
 };
+pub use pipe_core::rbac::GroupGrant;

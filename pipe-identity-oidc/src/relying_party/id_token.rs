@@ -26,12 +26,11 @@ pub(super) struct IdTokens {
     client: String,
     policy: TokenPolicy,
     pub(super) keys: Arc<KeySource>,
-    mapper: Mapper,
+    pub(super) mapper: Mapper,
     preset: Preset,
     reader: Option<Arc<dyn ClaimsReader>>,
     /// In which ways people have to prove who they are; in any when empty.
     assurance: BTreeSet<String>,
-    resolves_roles: bool,
 }
 
 /// What a token has to say.
@@ -58,11 +57,10 @@ impl IdTokens {
             client: client.to_owned(),
             policy: policy?,
             keys: Arc::new(keys?),
-            mapper: mapper?,
+            mapper: mapper?.resolving_roles(resolves_roles),
             preset: config.preset,
             reader: config.reader.clone(),
             assurance,
-            resolves_roles,
         })
     }
 
@@ -147,11 +145,6 @@ impl IdTokens {
     ) -> Result<Person> {
         let mut members = more.unwrap_or_default();
         members.extend(claims.members().clone());
-        let overage =
-            self.preset.refuses_groups(&members, self.mapper.mapping(), self.resolves_roles);
-        if let Some((fault, hint)) = overage {
-            return Err(self.refused(fault).hint(hint));
-        }
         let about = |error: Error| error.with("issuer", &self.issuer);
         let caller = self.mapper.caller(&members, BTreeSet::new()).map_err(about)?;
         let groups = self.mapper.groups(&members).map_err(about)?;
@@ -166,6 +159,8 @@ impl IdTokens {
             tenant: caller.tenant,
             namespaces: caller.namespaces,
             roles: caller.roles,
+            cluster_groups: caller.groups,
+            groups_elsewhere: caller.groups_elsewhere,
             groups,
             token_id: claims.token_id().map(str::to_owned),
             authenticated_at,
@@ -186,6 +181,7 @@ impl IdTokens {
             person.tenant = context.tenant;
             person.namespaces = context.namespaces;
             person.roles = context.roles;
+            person.cluster_groups = context.groups;
         }
         Ok(person)
     }

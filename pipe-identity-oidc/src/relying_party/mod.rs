@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe_core::identity::{
-    BearerToken, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
+    BearerToken, Group, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
     SessionId, SessionStore, UserLogin, UserSession, UserToken,
 };
 use pipe_core::{Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result};
@@ -130,7 +130,7 @@ impl Inner {
                 }
             }
         }
-        self.with_roles(session.view(&self.times)).await.map(Some)
+        self.view(&session).await.map(Some)
     }
 
     /// The session, which this extends.
@@ -173,12 +173,18 @@ impl Inner {
         Ok(renewed.map(|session| session.tokens.to_user_token()))
     }
 
-    async fn with_roles(&self, mut session: UserSession) -> Result<UserSession> {
-        if let Some(resolver) = &self.roles {
-            let roles = resolver.resolve(&session.context).await?;
-            session.context = session.context.with_roles(roles);
+    /// As the application sees it, with what the resolver says.
+    async fn view(&self, session: &Session) -> Result<UserSession> {
+        let mut view = session.view(&self.times);
+        let Some(resolver) = &self.roles else { return Ok(view) };
+        if session.person.groups_elsewhere {
+            let mapper = &self.id_tokens.mapper;
+            let groups = mapper.resolve_groups(&mut view.context, &**resolver).await?;
+            view.groups = groups.iter().map(Group::to_string).collect();
         }
-        Ok(session)
+        let roles = resolver.resolve(&view.context).await?;
+        view.context = view.context.with_roles(roles);
+        Ok(view)
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipe_core::identity::{
-    BearerToken, Principal, PrincipalId, PrincipalKind, ReturnTo, Role, SessionRecord, SessionTag,
-    TenantId, UserProfile, UserSession, UserToken,
+    BearerToken, Group, Principal, PrincipalId, PrincipalKind, ReturnTo, Role, SessionRecord,
+    SessionTag, TenantId, UserProfile, UserSession, UserToken,
 };
 use pipe_core::{Namespace, Result, SecretValue, SecurityContext};
 use serde::de::{self, Deserializer, Visitor};
@@ -63,7 +63,12 @@ pub(super) struct Person {
     pub(super) tenant: Option<TenantId>,
     pub(super) namespaces: BTreeSet<Namespace>,
     pub(super) roles: BTreeSet<Role>,
+    /// As the provider names them.
     pub(super) groups: BTreeSet<String>,
+    /// Those that mean something in Kubernetes.
+    pub(super) cluster_groups: BTreeSet<Group>,
+    /// Whether a resolver has to say which groups they are in.
+    pub(super) groups_elsewhere: bool,
     pub(super) token_id: Option<String>,
     pub(super) authenticated_at: u64,
     pub(super) assurance: Option<String>,
@@ -127,6 +132,7 @@ impl Person {
         context.tenant = self.tenant.clone();
         context.namespaces = self.namespaces.clone();
         context.roles = self.roles.clone();
+        context.groups = self.cluster_groups.clone();
         context.scopes = scopes;
         context.token_id = self.token_id.clone();
         context
