@@ -64,9 +64,10 @@ pub async fn an_expired_key_may_be_used_again(store: Arc<dyn SessionStore>) {
     keep(&*store, &key, short("old").with_tag(place.tag(0))).await;
     assert!(!insert(&*store, &key, record("early")).await);
     pass().await;
-    keep(&*store, &key, record("new")).await;
+    keep(&*store, &key, record("new").with_tag(place.tag(1))).await;
     assert_eq!(remove_tagged(&*store, &place.tag(0)).await, 0);
     assert_eq!(data(&*store, &key).await, b"new");
+    assert_eq!(remove_tagged(&*store, &place.tag(1)).await, 1);
 }
 
 /// A session that is used may last longer.
