@@ -18,6 +18,8 @@ mod pointer;
 mod preset;
 mod provider;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod trusted;
 
 pub use self::client::{
@@ -38,3 +40,5 @@ pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
 pub use self::reader::{ClaimsReader, VerifiedToken};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisConfig, RedisSessions};
