@@ -19,6 +19,8 @@ mod pointer;
 mod preset;
 mod provider;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod relying_party;
 mod trusted;
 
@@ -40,6 +42,8 @@ pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
 pub use self::reader::{ClaimsReader, VerifiedToken};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisConfig, RedisSessions};
 pub use self::relying_party::{
     DeviceLogin, LoginClient, PushedRequests, RelyingParty, RelyingPartyConfig, SessionTimes,
     UserInfoUse,
