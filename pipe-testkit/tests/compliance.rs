@@ -44,6 +44,30 @@ mod governance {
         }
         pipe_testkit::memory_compliance!(boxed);
     }
+
+    mod wrapped {
+        use pipe_testkit::wrapped::{
+            MemoryStack, MemoryStackWithoutRetry, memory_stack, memory_stack_without_retry,
+        };
+
+        use super::*;
+
+        async fn memory() -> Option<(MemoryStack<InMemoryGovernance>, ())> {
+            Some((memory_stack(InMemoryGovernance::new()), ()))
+        }
+
+        async fn denied() -> Option<(MemoryStack<InMemoryGovernance>, ())> {
+            let (memory, ()) = super::denied().await?;
+            Some((memory_stack(memory), ()))
+        }
+
+        async fn unavailable() -> Option<(MemoryStackWithoutRetry<InMemoryGovernance>, ())> {
+            let (memory, ()) = super::unavailable().await?;
+            Some((memory_stack_without_retry(memory), ()))
+        }
+
+        pipe_testkit::memory_compliance!(memory, denied = denied, unavailable = unavailable);
+    }
 }
 
 /// Not a reference, but what a process keeps its sessions in.

@@ -4,6 +4,7 @@ use super::Answered;
 use crate::SecretRef;
 use crate::SecurityContext;
 use crate::identity::{ServiceCredentials, SignedJwt};
+use crate::memory::{AddReport, Hit, PathSuggestion};
 use crate::secrets::{Secret, SecretStream, WriteOutcome};
 
 pub(super) trait Answer {
@@ -37,6 +38,15 @@ impl Answer for SecurityContext {
     }
 }
 
+/// Whether there is evidence.
+impl Answer for Option<PathSuggestion> {
+    fn answered(&self) -> Answered<'_> {
+        if self.is_some() { Answered::Done } else { Answered::Absent }
+    }
+}
+
+impl Answer for AddReport {}
+impl Answer for Vec<Hit> {}
 impl Answer for Vec<SecretRef> {}
 impl Answer for SecretStream {}
 impl Answer for ServiceCredentials {}

@@ -1,6 +1,8 @@
-//! Both traits for a decorator that does the same around every operation.
+//! All three traits for a decorator that does the same around every operation.
 
 use std::fmt;
+
+use crate::memory::MemoryKey;
 
 /// What is about to be done.
 pub(super) struct Operation<'a> {
@@ -8,6 +10,18 @@ pub(super) struct Operation<'a> {
     /// What it is done to, or for whom. A name, never a secret.
     pub(super) subject: Option<&'a (dyn fmt::Display + Send + Sync)>,
     pub(super) repeat: Repeat,
+}
+
+/// The two domains that a suggestion is about.
+pub(super) struct Pair<'a> {
+    pub(super) source: &'a MemoryKey,
+    pub(super) target: &'a MemoryKey,
+}
+
+impl fmt::Display for Pair<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.target)
+    }
 }
 
 /// What may be done again when it is not known whether it was done.
@@ -32,7 +46,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// Implements both traits by `self.around(operation, attempt)`. An attempt is made by calling a
+/// Implements all three traits by `self.around(operation, attempt)`. An attempt is made by calling a
 /// closure, so that it can be made again.
 macro_rules! decorate {
     ($wrapper:ident) => {
@@ -137,6 +151,39 @@ macro_rules! decorate {
                 let operation =
                     Operation::new("get_security_context").on(&request.context.principal.id);
                 self.around(operation, || self.inner.get_security_context(request)).await
+            }
+        }
+
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: $crate::GovernanceMemory> $crate::GovernanceMemory for $wrapper<P> {
+            async fn add_datapoints(
+                &self,
+                points: &[$crate::memory::DataPoint],
+                relations: &[$crate::memory::Relation],
+            ) -> $crate::Result<$crate::memory::AddReport> {
+                // Adding the same data twice is adding it once.
+                let operation = Operation::new("add_datapoints");
+                self.around(operation, || self.inner.add_datapoints(points, relations)).await
+            }
+
+            async fn search_integrations(
+                &self,
+                query: &$crate::memory::SearchQuery,
+            ) -> $crate::Result<Vec<$crate::memory::Hit>> {
+                // What somebody looks for is a text of theirs, and no name.
+                let operation = Operation::new("search_integrations");
+                self.around(operation, || self.inner.search_integrations(query)).await
+            }
+
+            async fn suggest_integration_path(
+                &self,
+                source: &$crate::memory::MemoryKey,
+                target: &$crate::memory::MemoryKey,
+            ) -> $crate::Result<Option<$crate::memory::PathSuggestion>> {
+                let pair = super::decorate::Pair { source, target };
+                let operation = Operation::new("suggest_integration_path").on(&pair);
+                self.around(operation, || self.inner.suggest_integration_path(source, target)).await
             }
         }
     };

@@ -13,12 +13,15 @@ use crate::identity::{
     BearerToken, ContextRequest, Credential, IdentityCapabilities, JwtRequest, Principal,
     PrincipalId, ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
 };
+use crate::memory::{
+    AddReport, DataPoint, Hit, MemoryKey, PathSuggestion, Relation, SearchQuery, Source,
+};
 use crate::secrets::{
     Change, ListQuery, Secret, SecretEvent, SecretStream, SecretsCapabilities, WriteOutcome,
 };
 use crate::{
-    Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
-    SecurityContext,
+    Error, ErrorKind, GovernanceMemory, Health, IdentityPlugin, Plugin, Result, SecretData,
+    SecretRef, SecretsPlugin, SecurityContext,
 };
 
 type Script = dyn Fn(usize) -> BoxFuture<'static, Result<Option<Secret>>> + Send + Sync;
@@ -123,6 +126,28 @@ impl SecretsPlugin for Scripted {
     async fn watch_secret(&self, _: &SecretRef) -> Result<SecretStream> {
         let event = self.play().await?.map_or(SecretEvent::Absent, SecretEvent::Present);
         Ok(SecretStream::new(stream::iter([Ok(event)])))
+    }
+}
+
+#[async_trait]
+impl GovernanceMemory for Scripted {
+    async fn add_datapoints(&self, points: &[DataPoint], _: &[Relation]) -> Result<AddReport> {
+        self.play().await?;
+        Ok(AddReport::new(Source::Local).with_data_points(points.len()))
+    }
+
+    async fn search_integrations(&self, _: &SearchQuery) -> Result<Vec<Hit>> {
+        self.play().await?;
+        Ok(Vec::new())
+    }
+
+    async fn suggest_integration_path(
+        &self,
+        _: &MemoryKey,
+        _: &MemoryKey,
+    ) -> Result<Option<PathSuggestion>> {
+        self.play().await?;
+        Ok(None)
     }
 }
 
