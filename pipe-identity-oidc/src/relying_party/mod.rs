@@ -23,7 +23,10 @@ use pipe_core::identity::{
     BearerToken, Group, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
     SessionId, SessionStore, UserLogin, UserSession, UserToken,
 };
-use pipe_core::{Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result};
+use pipe_core::rbac::KubernetesUser;
+use pipe_core::{
+    Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result, SecurityContext, TokenFault,
+};
 
 pub use self::config::{
     LoginClient, PushedRequests, RelyingPartyConfig, SessionTimes, UserInfoUse,
@@ -91,6 +94,24 @@ impl RelyingParty {
     #[must_use]
     pub fn status(&self) -> ProviderStatus {
         self.0.client.endpoints.provider().status()
+    }
+
+    /// Who this person is in a Kubernetes cluster, by the grants of the provider's groups: for
+    /// `Impersonate-User` and `Impersonate-Group` (REQ 002-49). The context is that of their session.
+    ///
+    /// # Errors
+    /// `TokenRejected` when the context has expired or was made by another issuer, and as for
+    /// [`GroupRights::kubernetes_user`](pipe_core::rbac::GroupRights::kubernetes_user).
+    pub fn kubernetes_user(&self, person: &SecurityContext) -> Result<KubernetesUser> {
+        let refused = |fault| Err(crate::error::refused(fault, &person.issuer));
+        let user = if !self.0.id_tokens.policy().issuer().may_be(&person.issuer) {
+            refused(TokenFault::WrongIssuer)
+        } else if person.is_expired_at(self.0.clock.now()) {
+            refused(TokenFault::Expired)
+        } else {
+            self.0.id_tokens.mapper.rights().kubernetes_user(person)
+        };
+        user.map_err(|error| self.locate(error, "kubernetes_user"))
     }
 
     fn locate(&self, error: Error, operation: &'static str) -> Error {
