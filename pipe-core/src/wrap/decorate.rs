@@ -1,4 +1,4 @@
-//! All three traits for a decorator that does the same around every operation.
+//! All four traits for a decorator that does the same around every operation.
 
 use std::fmt;
 
@@ -30,6 +30,8 @@ pub(super) enum Repeat {
     Always,
     /// Only when the backend said that it did nothing.
     WhenNothingHappened,
+    /// It uses up what it is given, whatever comes of it.
+    Never,
 }
 
 impl<'a> Operation<'a> {
@@ -44,9 +46,13 @@ impl<'a> Operation<'a> {
     pub(super) fn unless_unknown(self) -> Self {
         Self { repeat: Repeat::WhenNothingHappened, ..self }
     }
+
+    pub(super) fn once(self) -> Self {
+        Self { repeat: Repeat::Never, ..self }
+    }
 }
 
-/// Implements all three traits by `self.around(operation, attempt)`. An attempt is made by calling a
+/// Implements all four traits by `self.around(operation, attempt)`. An attempt is made by calling a
 /// closure, so that it can be made again.
 macro_rules! decorate {
     ($wrapper:ident) => {
@@ -184,6 +190,56 @@ macro_rules! decorate {
                 let pair = super::decorate::Pair { source, target };
                 let operation = Operation::new("suggest_integration_path").on(&pair);
                 self.around(operation, || self.inner.suggest_integration_path(source, target)).await
+            }
+        }
+
+        // Ids of browsers and sessions are secrets, and no subjects.
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: $crate::identity::UserLogin> $crate::identity::UserLogin for $wrapper<P> {
+            async fn begin_login(
+                &self,
+                request: &$crate::identity::LoginRequest,
+            ) -> $crate::Result<$crate::identity::LoginStart> {
+                let operation = Operation::new("begin_login");
+                self.around(operation, || self.inner.begin_login(request)).await
+            }
+
+            async fn finish_login(
+                &self,
+                callback: &$crate::identity::LoginCallback,
+            ) -> $crate::Result<$crate::identity::LoggedIn> {
+                let operation = Operation::new("finish_login").once();
+                self.around(operation, || self.inner.finish_login(callback)).await
+            }
+
+            async fn session(
+                &self,
+                id: &$crate::identity::SessionId,
+            ) -> $crate::Result<Option<$crate::identity::UserSession>> {
+                self.around(Operation::new("session"), || self.inner.session(id)).await
+            }
+
+            async fn access_token(
+                &self,
+                id: &$crate::identity::SessionId,
+            ) -> $crate::Result<Option<$crate::identity::UserToken>> {
+                self.around(Operation::new("access_token"), || self.inner.access_token(id)).await
+            }
+
+            async fn log_out(
+                &self,
+                id: &$crate::identity::SessionId,
+            ) -> $crate::Result<$crate::identity::LoggedOut> {
+                self.around(Operation::new("log_out"), || self.inner.log_out(id)).await
+            }
+
+            async fn back_channel_logout(
+                &self,
+                logout_token: &$crate::identity::BearerToken,
+            ) -> $crate::Result<u64> {
+                let operation = Operation::new("back_channel_logout").unless_unknown();
+                self.around(operation, || self.inner.back_channel_logout(logout_token)).await
             }
         }
     };

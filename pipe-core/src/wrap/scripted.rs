@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 
 use crate::identity::{
-    BearerToken, ContextRequest, Credential, IdentityCapabilities, JwtRequest, Principal,
-    PrincipalId, ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
+    BearerToken, BrowserId, ContextRequest, Credential, IdentityCapabilities, JwtRequest, LoggedIn,
+    LoggedOut, LoginCallback, LoginRequest, LoginStart, Principal, PrincipalId, ServiceAuthRequest,
+    ServiceCredentials, SessionId, SignedJwt, TokenExpectation, UserLogin, UserSession, UserToken,
 };
 use crate::memory::{
     AddReport, DataPoint, Hit, MemoryKey, PathSuggestion, Relation, SearchQuery, Source,
@@ -148,6 +149,38 @@ impl GovernanceMemory for Scripted {
     ) -> Result<Option<PathSuggestion>> {
         self.play().await?;
         Ok(None)
+    }
+}
+
+#[async_trait]
+impl UserLogin for Scripted {
+    async fn begin_login(&self, _: &LoginRequest) -> Result<LoginStart> {
+        self.play().await?;
+        Ok(LoginStart::new("https://idp.example", BrowserId::generate()?, self.lifetime))
+    }
+
+    async fn finish_login(&self, _: &LoginCallback) -> Result<LoggedIn> {
+        let session = UserSession::new(self.context().await?);
+        Ok(LoggedIn::new(SessionId::generate()?, session))
+    }
+
+    async fn session(&self, _: &SessionId) -> Result<Option<UserSession>> {
+        self.context().await.map(|context| Some(UserSession::new(context)))
+    }
+
+    async fn access_token(&self, _: &SessionId) -> Result<Option<UserToken>> {
+        self.play().await?;
+        Ok(None)
+    }
+
+    async fn log_out(&self, _: &SessionId) -> Result<LoggedOut> {
+        self.play().await?;
+        Ok(LoggedOut::new())
+    }
+
+    async fn back_channel_logout(&self, _: &BearerToken) -> Result<u64> {
+        self.play().await?;
+        Ok(0)
     }
 }
 

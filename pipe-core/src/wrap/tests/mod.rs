@@ -1,5 +1,6 @@
 //! The claims of the decorators, on a paused clock.
 
+mod login;
 mod memory;
 mod observed;
 mod retry;
