@@ -32,7 +32,7 @@ pub use self::device::DeviceLogin;
 use self::id_token::IdTokens;
 use self::logout::LogoutTokens;
 use self::record::{Session, seconds};
-use self::renew::Flights;
+use self::renew::{Flights, MOST_TRIES};
 use self::sealed::{Seal, Use};
 use self::tokens::Client;
 use crate::{Preset, ProviderStatus};
@@ -117,6 +117,9 @@ impl Inner {
         let Some((session, version)) = self.load(&seal).await? else { return Ok(None) };
         let now = seconds(self.clock.now());
         let mut session = Arc::new(session);
+        if !self.extend(&seal, &mut session, version, now).await? {
+            return Ok(None);
+        }
         if self.is_to_be_renewed(&session, now) {
             if session.tokens.are_usable(now) {
                 // Others are on their way; nobody waits for them.
@@ -130,31 +133,36 @@ impl Inner {
                     Err(error) => return Err(error),
                 }
             }
-        } else {
-            self.extend(&seal, &mut session, version, now).await?;
         }
         self.with_roles(session.view(&self.times)).await.map(Some)
     }
 
-    /// Counts the use, at most twenty times in the time that a session may be idle.
+    /// Counts the use, at most twenty times in the time that a session may be idle; `false` when the
+    /// session has ended meanwhile.
     async fn extend(
         &self,
         seal: &Seal,
         session: &mut Arc<Session>,
-        version: u64,
+        mut version: u64,
         now: u64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let step = (self.times.idle.as_secs() / 20).max(1);
-        if now < session.used_at.saturating_add(step) {
-            return Ok(());
+        for _ in 0..MOST_TRIES {
+            if now < session.used_at.saturating_add(step) {
+                return Ok(true);
+            }
+            let mut extended = Session::clone(session);
+            extended.used_at = now;
+            let record = extended.sealed(seal, &self.times, now)?;
+            if self.store.replace(&seal.key, version, record).await? {
+                *session = Arc::new(extended);
+                return Ok(true);
+            }
+            // Somebody else counted a use, or renews the session.
+            let Some((changed, current)) = self.load(seal).await? else { return Ok(false) };
+            (*session, version) = (Arc::new(changed), current);
         }
-        let mut extended = Session::clone(session);
-        extended.used_at = now;
-        let record = extended.sealed(seal, &self.times, now)?;
-        // Whoever changed it meanwhile has used it too.
-        self.store.replace(&seal.key, version, record).await?;
-        *session = Arc::new(extended);
-        Ok(())
+        Ok(true)
     }
 
     fn is_to_be_renewed(&self, session: &Session, now: u64) -> bool {

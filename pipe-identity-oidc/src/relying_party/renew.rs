@@ -21,7 +21,7 @@ use super::tokens::{Answer, Grant};
 /// More sessions than this are not renewed at a time.
 const MOST_FLIGHTS: usize = 10_000;
 /// How often a record is looked at again that somebody else changed meanwhile.
-const MOST_TRIES: usize = 32;
+pub(super) const MOST_TRIES: usize = 32;
 /// How long to wait for another process that renews the session, between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// Pauses after failures, in seconds: this, doubled each time, up to the longest.
