@@ -51,7 +51,9 @@ impl IdTokens {
         resolves_roles: bool,
         faults: &mut ConfigFaults,
     ) -> Option<Self> {
-        let policy = faults.keep_below("issuer", config.policy(TokenType::Untyped).build());
+        // OpenID Connect Core 2 requires it, unlike RFC 7519.
+        let policy = config.policy(TokenType::Untyped).require_claim("iat").build();
+        let policy = faults.keep_below("issuer", policy);
         let Foundation { keys, mapper } = config.foundation("issuer", faults);
         Some(Self {
             issuer: config.issuer.clone(),
