@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::{ConfigFaults, Error, Result, SecretValue, TokenFault};
 use serde_json::{Map, Value};
 
-use super::record::{self, Person, seconds};
+use super::record::{self, Hidden, Person, seconds};
 use crate::config::Foundation;
 use crate::error::refused;
 use crate::jwt::{Algorithm, Claims, Jwt, TokenPolicy, TokenType};
@@ -163,6 +163,7 @@ impl IdTokens {
             issuer: claims.issuer().to_owned(),
             subject: claims.subject().to_owned(),
             sid: text("sid"),
+            nonce: text("nonce").map(|nonce| Hidden(nonce.into())),
             kind: caller.principal.kind,
             id: caller.principal.id,
             tenant: caller.tenant,

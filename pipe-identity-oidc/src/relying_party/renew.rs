@@ -192,6 +192,9 @@ impl Inner {
             {
                 Err((self.id_tokens.refused(TokenFault::WrongSubject), None))
             }
+            Ok(Some(person)) if !person.repeats_nonce_of(&session.person) => {
+                Err((self.id_tokens.refused(TokenFault::WrongNonce), None))
+            }
             Ok(person) => Ok(Fresh { tokens, person }),
             // The old refresh token is spent: the new one is kept, whatever became of the rest.
             Err(error) => Err((error, tokens)),
@@ -249,12 +252,11 @@ impl Fresh {
             session.tokens = tokens.clone();
         }
         if let Some(person) = &self.person {
-            // When they proved who they are, and where, stays as it was.
-            let sid = session.person.sid.take();
-            let authenticated_at = session.person.authenticated_at;
-            session.person = person.clone();
-            session.person.sid = sid;
-            session.person.authenticated_at = authenticated_at;
+            // When they proved who they are, where, and in which login, stays as it was.
+            let before = std::mem::replace(&mut session.person, person.clone());
+            session.person.sid = before.sid;
+            session.person.nonce = before.nonce;
+            session.person.authenticated_at = before.authenticated_at;
         }
         (session.renewal, session.failures, session.retry_at) = (None, 0, 0);
     }
