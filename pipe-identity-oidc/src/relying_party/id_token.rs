@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::{ConfigFaults, Error, Result, SecretValue, TokenFault};
 use serde_json::{Map, Value};
 
-use super::record::{self, Person, seconds};
+use super::record::{self, Hidden, Person, seconds};
 use crate::config::Foundation;
 use crate::error::refused;
 use crate::jwt::{Algorithm, Claims, Jwt, TokenPolicy, TokenType};
@@ -50,7 +50,9 @@ impl IdTokens {
         resolves_roles: bool,
         faults: &mut ConfigFaults,
     ) -> Option<Self> {
-        let policy = faults.keep_below("issuer", config.policy(TokenType::Untyped).build());
+        // OpenID Connect Core 2 requires it, unlike RFC 7519.
+        let policy = config.policy(TokenType::Untyped).require_claim("iat").build();
+        let policy = faults.keep_below("issuer", policy);
         let Foundation { keys, mapper } = config.foundation("issuer", faults);
         Some(Self {
             issuer: config.issuer.clone(),
@@ -154,6 +156,7 @@ impl IdTokens {
             issuer: claims.issuer().to_owned(),
             subject: claims.subject().to_owned(),
             sid: text("sid"),
+            nonce: text("nonce").map(|nonce| Hidden(nonce.into())),
             kind: caller.principal.kind,
             id: caller.principal.id,
             tenant: caller.tenant,

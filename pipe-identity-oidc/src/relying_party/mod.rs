@@ -35,7 +35,7 @@ pub use self::device::DeviceLogin;
 use self::id_token::IdTokens;
 use self::logout::LogoutTokens;
 use self::record::{Session, seconds};
-use self::renew::Flights;
+use self::renew::{Flights, MOST_TRIES};
 use self::sealed::{Seal, Use};
 use self::tokens::Client;
 use crate::{Preset, ProviderStatus};
@@ -156,19 +156,24 @@ impl Inner {
 
     /// The session, which this extends.
     async fn used(&self, seal: &Seal) -> Result<Option<Session>> {
-        let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
-        let now = seconds(self.clock.now());
         // Not more often than twenty times in the time that it may be idle.
         let step = (self.times.idle.as_secs() / 20).max(1);
-        if now >= session.used_at.saturating_add(step) {
+        let mut last = None;
+        for _ in 0..MOST_TRIES {
+            let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
+            let now = seconds(self.clock.now());
+            if now < session.used_at.saturating_add(step) {
+                return Ok(Some(session));
+            }
             session.used_at = now;
             let record = session.sealed(seal, &self.times, now)?;
-            if !self.store.replace(&seal.key, version, record).await? {
-                // Whoever changed it meanwhile has used it too, or ended it.
-                return Ok(self.load(seal).await?.map(|(session, _)| session));
+            if self.store.replace(&seal.key, version, record).await? {
+                return Ok(Some(session));
             }
+            // Somebody else counted a use, renews the session, or ended it.
+            last = Some(session);
         }
-        Ok(Some(session))
+        Ok(last)
     }
 
     fn is_to_be_renewed(&self, session: &Session, now: u64) -> bool {

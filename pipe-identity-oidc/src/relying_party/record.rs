@@ -58,6 +58,8 @@ pub(super) struct Person {
     pub(super) subject: String,
     /// The session at the provider (`sid`).
     pub(super) sid: Option<String>,
+    /// That of the login, which a renewal may repeat.
+    pub(super) nonce: Option<Hidden>,
     pub(super) kind: PrincipalKind,
     pub(super) id: PrincipalId,
     pub(super) tenant: Option<TenantId>,
@@ -136,6 +138,14 @@ impl Person {
         context.scopes = scopes;
         context.token_id = self.token_id.clone();
         context
+    }
+}
+
+impl Person {
+    /// OpenID Connect Core 12.2: the nonce of a renewal need not be there, and is that of the login.
+    pub(super) fn repeats_nonce_of(&self, login: &Self) -> bool {
+        let before = login.nonce.as_ref();
+        self.nonce.as_ref().is_none_or(|now| before.is_some_and(|before| before.0 == now.0))
     }
 }
 
