@@ -6,5 +6,6 @@
 
 mod compliance;
 mod faults;
+mod people;
 mod server;
 mod sharing;
