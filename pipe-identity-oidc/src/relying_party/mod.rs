@@ -35,7 +35,7 @@ pub use self::device::DeviceLogin;
 use self::id_token::IdTokens;
 use self::logout::LogoutTokens;
 use self::record::{Session, seconds};
-use self::renew::{Flights, MOST_TRIES};
+use self::renew::{Flights, MOST_TRIES, ends_the_session};
 use self::sealed::{Seal, Use};
 use self::tokens::Client;
 use crate::{Preset, ProviderStatus};
@@ -145,9 +145,9 @@ impl Inner {
                 match renewed.await {
                     Ok(Some(renewed)) => session = Session::clone(&renewed),
                     Ok(None) => return Ok(None),
-                    // An outage ends no session.
-                    Err(error) if is_outage(&error) => {}
-                    Err(error) => return Err(error),
+                    Err(error) if ends_the_session(&error) => return Err(error),
+                    // What keeps us from asking says nothing about the person.
+                    Err(_) => {}
                 }
             }
         }
@@ -212,11 +212,6 @@ impl Inner {
         view.context = view.context.with_roles(roles);
         Ok(view)
     }
-}
-
-/// One that was told of a moment ago.
-fn is_outage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::RateLimited)
 }
 
 impl fmt::Debug for RelyingParty {

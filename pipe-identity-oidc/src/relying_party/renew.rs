@@ -110,8 +110,9 @@ impl Inner {
                 }
                 Ok(landed)
             }
-            Err((error, _)) if ends_the_session(&error) => {
+            Err((error, tokens)) if ends_the_session(&error) => {
                 self.end(&seal, &refresh).await?;
+                self.give_back(tokens).await;
                 tracing::info!(plugin = self.name, %error, "a session has ended: it is not renewed");
                 Err(match error.kind() {
                     ErrorKind::TokenRejected(_) => error,
@@ -195,10 +196,10 @@ impl Inner {
                 if person.subject != session.person.subject
                     || person.issuer != session.person.issuer =>
             {
-                Err((self.id_tokens.refused(TokenFault::WrongSubject), None))
+                Err((self.id_tokens.refused(TokenFault::WrongSubject), tokens))
             }
             Ok(Some(person)) if !person.repeats_nonce_of(&session.person) => {
-                Err((self.id_tokens.refused(TokenFault::WrongNonce), None))
+                Err((self.id_tokens.refused(TokenFault::WrongNonce), tokens))
             }
             Ok(person) => Ok(Fresh { tokens, person }),
             // The old refresh token is spent: the new one is kept, whatever became of the rest.
@@ -229,7 +230,7 @@ impl Inner {
         Err(contended())
     }
 
-    /// The person logged out meanwhile: what was obtained since is for nobody.
+    /// The session has ended: what was obtained for it is for nobody.
     async fn give_back(&self, tokens: Option<Tokens>) {
         if let Some(refresh) = tokens.and_then(|tokens| tokens.refresh)
             && let Err(error) = self.client.revoke(&refresh.0).await
@@ -290,7 +291,7 @@ async fn fly(inner: Arc<Inner>, id: SessionId, key: SessionKey) -> Result<Renewe
 }
 
 /// What no later attempt can mend.
-fn ends_the_session(error: &Error) -> bool {
+pub(super) fn ends_the_session(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::LoginRefused(_) | ErrorKind::TokenRejected(_))
 }
 
