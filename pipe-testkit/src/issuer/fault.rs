@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::{Response, StatusCode, header};
 
+use super::TestIssuer;
 use crate::fake::http::{Answer, Payload, response};
 
 /// What a request meets instead of its answer.
@@ -44,6 +45,8 @@ pub enum Fault {
     NoContent,
     /// This status with this JSON document.
     Status(u16, String),
+    /// A closed connection after the request took effect.
+    LostAnswer,
 }
 
 impl Fault {
@@ -86,7 +89,46 @@ impl Fault {
                 let status = StatusCode::from_u16(status).expect("a legal status");
                 response(status, JSON, Payload::of(document))
             }
+            Self::LostAnswer => {
+                drop(answer());
+                Answer::Close
+            }
         }
+    }
+}
+
+impl TestIssuer {
+    /// From now on, requests for this path meet the fault; `*` stands for all paths without one of
+    /// their own.
+    pub fn fail(&self, path: &str, fault: Fault) {
+        self.provider.lock().faults.insert(path.to_owned(), (fault, None));
+    }
+
+    /// As [`fail`](Self::fail), for this many requests.
+    pub fn fail_times(&self, path: &str, fault: Fault, times: usize) {
+        if times > 0 {
+            self.provider.lock().faults.insert(path.to_owned(), (fault, Some(times)));
+        }
+    }
+
+    /// Requests for this path (`*`: for all) are answered again.
+    pub fn heal(&self, path: &str) {
+        let faults = &mut self.provider.lock().faults;
+        if path == "*" { faults.clear() } else { drop(faults.remove(path)) }
+    }
+
+    /// How many requests for this path arrived.
+    #[must_use]
+    pub fn hits(&self, path: &str) -> usize {
+        let state = self.provider.lock();
+        let asked = |target: &&String| target.split('?').next() == Some(path);
+        state.requests.iter().filter(asked).count()
+    }
+
+    /// The targets of all requests, with their queries.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.provider.lock().requests.clone()
     }
 }
 

@@ -1,17 +1,37 @@
 //! An OpenID provider in the process, for tests of plugins that trust one.
 //!
 //! A [`TestIssuer`] answers discovery, key set, token, introspection and revocation requests as
-//! oidc-provider 9.13 does, rotates its keys, breaks on request, counts what it is asked, and mints what
-//! a real provider never would ([`TokenBuilder`]). Its time is a [`TestClock`].
+//! oidc-provider 9.13 does, logs people in without a browser ([`Person`], [`Client`], [`Browser`]), rotates
+//! its keys, breaks on request, counts what it is asked, and mints what a real provider never would
+//! ([`TokenBuilder`]). Its time is a [`TestClock`].
 
+mod answers;
+mod authorization;
+mod backchannel;
+mod browser;
+mod client;
 mod clock;
+mod device;
+mod discovery;
 mod fault;
 mod forge;
+mod grants;
+mod introspection;
+mod issue;
 mod key;
+mod login;
+mod logins;
+mod logout;
+mod parameters;
+mod people;
+mod person;
+mod pushed;
 pub(crate) mod requests;
 mod routes;
+mod spoil;
 mod state;
 mod token;
+mod userinfo;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,10 +39,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use self::backchannel::LogoutNotice;
+pub use self::browser::Browser;
+pub use self::client::Client;
 pub use self::clock::TestClock;
 pub use self::fault::Fault;
 pub use self::forge::{P256_ORDER, der, twin};
 pub use self::key::{SigningAlgorithm, SigningKey};
+pub use self::person::Person;
+pub use self::spoil::{Edit, Spoil};
 use self::state::{Provider, random};
 pub use self::token::TokenBuilder;
 use crate::fake::http::Server;
@@ -137,9 +162,7 @@ impl TestIssuer {
     /// Never: there is a key for each algorithm.
     #[must_use]
     pub fn key(&self, algorithm: SigningAlgorithm) -> SigningKey {
-        let state = self.provider.lock();
-        let mut current = state.keys.iter();
-        current.find(|key| key.algorithm() == algorithm).expect("one for each").clone()
+        self.provider.lock().key(algorithm)
     }
 
     /// The key with which it will sign after the next rotation, once it is published.
@@ -217,36 +240,13 @@ impl TestIssuer {
     pub fn offer(&self, resource: &str) {
         self.provider.lock().resources.insert(resource.to_owned());
     }
-
-    /// From now on, requests for this path meet the fault; `*` stands for all paths without one of
-    /// their own.
-    pub fn fail(&self, path: &str, fault: Fault) {
-        self.provider.lock().faults.insert(path.to_owned(), fault);
-    }
-
-    /// Requests for this path (`*`: for all) are answered again.
-    pub fn heal(&self, path: &str) {
-        let faults = &mut self.provider.lock().faults;
-        if path == "*" { faults.clear() } else { drop(faults.remove(path)) }
-    }
-
-    /// How many requests for this path arrived.
-    #[must_use]
-    pub fn hits(&self, path: &str) -> usize {
-        let state = self.provider.lock();
-        let asked = |target: &&String| target.split('?').next() == Some(path);
-        state.requests.iter().filter(asked).count()
-    }
-
-    /// The targets of all requests, with their queries.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.provider.lock().requests.clone()
-    }
 }
 
 /// The path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// What resources offer.
+const SCOPES: [&str; 4] = ["secrets:read", "secrets:write", "identity:read", "read"];
 
 /// How long the tokens live that the provider gives out.
 const LIFETIME: Duration = Duration::from_secs(3600);

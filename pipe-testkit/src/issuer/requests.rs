@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
+use super::answers::encoded;
+use super::client::Authentication;
 use super::state::State;
 use super::{CLIENT_ID, CLIENT_SECRET, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET, SigningKey};
 use crate::fake::http::Call;
@@ -16,10 +18,58 @@ pub(crate) type Form = BTreeMap<String, String>;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(crate) fn form(call: &Call) -> Form {
-    let body = call.body.as_deref().unwrap_or_default();
-    let body = std::str::from_utf8(body).unwrap_or_default();
-    let fields = body.split('&').filter_map(|field| field.split_once('='));
-    fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
+    Fields::of_body(call).0.into_iter().collect()
+}
+
+/// The fields of a form or a query in their order, of which some can be there twice.
+#[derive(Clone, Debug)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn of(text: &str) -> Self {
+        let fields = text.split('&').filter_map(|field| field.split_once('='));
+        Self(fields.map(|(name, value)| (decoded(name), decoded(value))).collect())
+    }
+
+    pub(super) fn of_body(call: &Call) -> Self {
+        let body = call.body.as_deref().unwrap_or_default();
+        Self::of(std::str::from_utf8(body).unwrap_or_default())
+    }
+
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
+    /// The field, when it is there once. An empty one is as good as none.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut all = self.all(name);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let fields = self.0.iter().filter(move |(it, value)| it == name && !value.is_empty());
+        fields.map(|(_, value)| value.as_str())
+    }
+
+    /// A field that is there twice, and may not be.
+    pub(super) fn duplicate(&self, except: &str) -> Option<&str> {
+        let names = self.0.iter().map(|(name, _)| name.as_str()).filter(|it| *it != except);
+        names.into_iter().find(|name| self.all(name).nth(1).is_some())
+    }
+
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// As a query.
+    pub(super) fn query(&self) -> String {
+        let fields = self.0.iter();
+        let fields: Vec<_> =
+            fields.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        fields.join("&")
+    }
 }
 
 /// The client, when it proved who it is.
@@ -28,7 +78,7 @@ pub(super) fn client(state: &mut State, now: u64, call: &Call, form: &Form) -> O
         let text = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
         // RFC 6749 2.3.1: both halves are form-encoded first.
         let (id, secret) = text.split_once(':')?;
-        return known(decoded(id), &decoded(secret));
+        return known(state, decoded(id), &decoded(secret));
     }
     let field = |name: &str| form.get(name).map(String::as_str);
     if field("client_assertion_type") == Some(ASSERTION_TYPE) {
@@ -38,7 +88,14 @@ pub(super) fn client(state: &mut State, now: u64, call: &Call, form: &Form) -> O
             && field("client_id").is_none_or(|named| named == id);
         return is_consistent.then(|| id.to_owned());
     }
-    known(field("client_id")?.to_owned(), field("client_secret")?)
+    let id = field("client_id")?.to_owned();
+    match field("client_secret") {
+        Some(secret) => known(state, id, secret),
+        None => {
+            let client = state.logins.clients.get(&id)?;
+            matches!(client.authentication, Authentication::None).then_some(id)
+        }
+    }
 }
 
 /// What the client sent in `Authorization: Basic`.
@@ -47,10 +104,13 @@ pub(crate) fn basic(call: &Call) -> Option<&str> {
     scheme.eq_ignore_ascii_case("basic").then_some(value)
 }
 
-fn known(id: String, secret: &str) -> Option<String> {
-    let expected = match id.as_str() {
-        CLIENT_ID => CLIENT_SECRET,
-        RESOURCE_SERVER_ID => RESOURCE_SERVER_SECRET,
+fn known(state: &State, id: String, secret: &str) -> Option<String> {
+    let added = state.logins.clients.get(&id);
+    let expected = match (id.as_str(), added.map(|client| &client.authentication)) {
+        (_, Some(Authentication::Secret(secret))) => secret,
+        (_, Some(_)) => return None,
+        (CLIENT_ID, None) => CLIENT_SECRET,
+        (RESOURCE_SERVER_ID, None) => RESOURCE_SERVER_SECRET,
         _ => return None,
     };
     (secret == expected).then_some(id)
@@ -65,7 +125,11 @@ pub(super) fn assertion(
     let claims = claims(assertion)?;
     let issuer = claims.get("iss")?.as_str()?;
     let keys = state.registered.iter().filter(|(client, _)| client == issuer);
-    if !keys.map(|(_, key)| key).any(|key| is_signed_by(assertion, key)) {
+    let added = state.logins.clients.get(issuer).and_then(|client| match &client.authentication {
+        Authentication::Key(key) => Some(key),
+        _ => None,
+    });
+    if !keys.map(|(_, key)| key).chain(added).any(|key| is_signed_by(assertion, key)) {
         return None;
     }
     let url = &state.url;

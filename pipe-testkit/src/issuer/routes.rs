@@ -1,19 +1,25 @@
 //! The provider's answers: those of oidc-provider 9.13.3, as measured.
 
-use hyper::{Method, Response, StatusCode, header};
+use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::fault::JSON;
-use super::requests::{Form, assertion, basic, claims, client, form, is_signed_by};
+use super::answers::{Refusal, invalid_client, json_answer, refusal, uncached};
+use super::client::{AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN};
+use super::grants::{by_code, by_refresh_token};
+use super::introspection::{introspection, revocation};
+use super::login::authorize;
+use super::pushed::push;
+use super::requests::{Form, assertion, claims, client, form, is_signed_by};
 use super::state::{Provider, State, random};
+use super::userinfo::userinfo;
 use super::{
-    AUDIENCE, CLIENT_ID, DISCOVERY, LIFETIME, OPAQUE_AUDIENCE, SigningAlgorithm, TokenBuilder,
+    AUDIENCE, CLIENT_ID, Client, DISCOVERY, OPAQUE_AUDIENCE, SCOPES, SigningAlgorithm,
+    TokenBuilder, device, logout,
 };
 use crate::fake::http::{Answer, Call, Handler, Payload, response};
 
-const SCOPES: [&str; 4] = ["secrets:read", "secrets:write", "identity:read", "read"];
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 impl Handler for Provider {
@@ -21,7 +27,7 @@ impl Handler for Provider {
         let mut state = self.lock();
         let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
         state.requests.push(format!("{}{query}", call.path));
-        let fault = state.faults.get(&call.path).or_else(|| state.faults.get("*")).cloned();
+        let fault = state.next_fault(&call.path);
         let now = self.clock.seconds();
         match fault {
             Some(fault) => fault.answer(|| route(&mut state, now, call)),
@@ -37,53 +43,78 @@ fn route(state: &mut State, now: u64, call: &Call) -> Answer {
             let body = Payload::of(state.jwks().to_string());
             response(StatusCode::OK, "application/jwk-set+json; charset=utf-8", body)
         }
+        (&Method::GET | &Method::POST, "/auth") => authorize(state, now, call),
+        (&Method::GET | &Method::POST, "/me") => userinfo(state, now, call),
         (&Method::POST, "/token") => {
             let form = form(call);
             match client(state, now, call, &form) {
                 Some(client) => grant(state, now, &client, &form),
-                None => invalid_client(call),
+                None => invalid_client(call, &state.url),
             }
         }
+        (&Method::POST, "/request" | "/device/auth") => {
+            let form = form(call);
+            let id = client(state, now, call, &form);
+            let added = id.and_then(|id| state.logins.clients.get(&id).cloned());
+            let Some(client) = added else { return invalid_client(call, &state.url) };
+            let answer = match call.path.as_str() {
+                "/request" => push(state, now, &client, call),
+                _ => device::ask(state, now, &client, call),
+            };
+            answer.unwrap_or_else(|refusal| refusal.answer())
+        }
+        (&Method::GET | &Method::POST, "/device") => device::page(state, now, call),
         (&Method::POST, "/token/introspection") => {
             let form = form(call);
             match client(state, now, call, &form) {
                 Some(_) => introspection(state, now, &form),
-                None => invalid_client(call),
+                None => invalid_client(call, &state.url),
             }
         }
         (&Method::POST, "/token/revocation") => {
             let form = form(call);
             match client(state, now, call, &form) {
-                Some(_) => revocation(state, &form),
-                None => invalid_client(call),
+                Some(client) => revocation(state, &client, &form),
+                None => invalid_client(call, &state.url),
             }
         }
-        _ => refusal(
-            StatusCode::NOT_FOUND,
-            "invalid_request",
-            "unrecognized route or not allowed method",
-        ),
+        _ => logout::route(state, now, call).unwrap_or_else(|| {
+            let description = "unrecognized route or not allowed method";
+            refusal(StatusCode::NOT_FOUND, "invalid_request", description)
+        }),
     }
 }
 
 fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     let field = |name: &str| form.get(name).map(String::as_str);
+    let added = state.logins.clients.get(client).cloned();
     let subject = match field("grant_type") {
-        Some("client_credentials") if client == CLIENT_ID || is_registered(state, client) => None,
+        Some(grant_type @ (AUTHORIZATION_CODE | REFRESH_TOKEN | DEVICE_CODE)) => {
+            return match added.filter(|it| it.may(grant_type)) {
+                Some(client) => people(state, now, &client, form, grant_type),
+                None => not_allowed(),
+            };
+        }
         Some("client_credentials") => {
-            let description = "requested grant type is not allowed for this client";
-            return refusal(StatusCode::BAD_REQUEST, "unauthorized_client", description);
+            let is_allowed = match added {
+                Some(client) => client.may("client_credentials"),
+                None => client == CLIENT_ID || is_registered(state, client),
+            };
+            if !is_allowed {
+                return not_allowed();
+            }
+            None
         }
         Some(JWT_BEARER) => {
             match field("assertion").and_then(|given| assertion(state, now, given)) {
                 Some(claims) => claims.get("sub").cloned(),
-                None => return invalid_grant(),
+                None => return Refusal::grant().answer(),
             }
         }
         Some(TOKEN_EXCHANGE) => match field("subject_token").and_then(|it| subject(state, now, it))
         {
             Some(subject) => Some(subject),
-            None => return invalid_grant(),
+            None => return Refusal::grant().answer(),
         },
         Some(_) => {
             let description = "unsupported grant_type requested";
@@ -101,19 +132,16 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     // For a client's own credentials it knows the standard's parameter alone.
     let audience = field("audience").filter(|_| field("grant_type") != Some("client_credentials"));
     let token = match field("resource").or(audience) {
-        Some(resource) if resource == AUDIENCE || state.resources.contains(resource) => {
+        Some(resource) if is_jwt_resource(state, resource) => {
             jwt(state, now, resource, client, subject, &scope)
         }
         Some(OPAQUE_AUDIENCE) => opaque(state, now, OPAQUE_AUDIENCE, client, subject, &scope),
         None => opaque(state, now, "", client, subject, &scope),
-        Some(_) => {
-            let description = "resource indicator is missing, or unknown";
-            return refusal(StatusCode::BAD_REQUEST, "invalid_target", description);
-        }
+        Some(_) => return Refusal::target().answer(),
     };
     let mut answer = json!({
         "access_token": token,
-        "expires_in": LIFETIME.as_secs(),
+        "expires_in": state.logins.access_token_lifetime,
         "token_type": "Bearer",
     });
     if !scope.is_empty() {
@@ -123,6 +151,29 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
         answer["issued_token_type"] = ACCESS_TOKEN.into();
     }
     uncached(StatusCode::OK, &answer)
+}
+
+/// A grant of people.
+fn people(state: &mut State, now: u64, client: &Client, form: &Form, grant_type: &str) -> Answer {
+    let granted = match grant_type {
+        AUTHORIZATION_CODE => by_code(state, now, client, form),
+        DEVICE_CODE => device::by_device_code(state, now, client, form),
+        _ => by_refresh_token(state, now, client, form),
+    };
+    granted.unwrap_or_else(|refusal| refusal.answer())
+}
+
+fn not_allowed() -> Answer {
+    let description = "requested grant type is not allowed for this client";
+    refusal(StatusCode::BAD_REQUEST, "invalid_request", description)
+}
+
+pub(super) fn is_jwt_resource(state: &State, resource: &str) -> bool {
+    resource == AUDIENCE || state.resources.contains(resource)
+}
+
+pub(super) fn resource_is_known(state: &State, resource: &str) -> bool {
+    resource == OPAQUE_AUDIENCE || is_jwt_resource(state, resource)
 }
 
 fn is_registered(state: &State, client: &str) -> bool {
@@ -152,7 +203,7 @@ fn jwt(
         ("sub".to_owned(), subject.unwrap_or_else(|| client.into())),
         ("aud".to_owned(), audience.into()),
         ("iat".to_owned(), now.into()),
-        ("exp".to_owned(), (now + LIFETIME.as_secs()).into()),
+        ("exp".to_owned(), (now + state.logins.access_token_lifetime).into()),
         ("jti".to_owned(), random().into()),
         ("client_id".to_owned(), client.into()),
         ("namespace".to_owned(), "bni".into()),
@@ -161,9 +212,7 @@ fn jwt(
     if !scope.is_empty() {
         claims.insert("scope".to_owned(), scope.into());
     }
-    let mut keys = state.keys.iter();
-    let key = keys.find(|key| key.algorithm() == SigningAlgorithm::Rs256);
-    key.map(|key| TokenBuilder::new(key, "at+jwt", claims).sign()).unwrap_or_default()
+    TokenBuilder::new(&state.key(SigningAlgorithm::Rs256), "at+jwt", claims).sign()
 }
 
 fn opaque(
@@ -189,74 +238,4 @@ fn opaque(
         more.insert("sub".to_owned(), subject);
     }
     state.opaque(now, audience, scope, client, &more)
-}
-
-fn introspection(state: &State, now: u64, form: &Form) -> Answer {
-    let Some(token) = form.get("token") else {
-        let description = "missing required parameter 'token'";
-        return refusal(StatusCode::BAD_REQUEST, "invalid_request", description);
-    };
-    if is_jwt(token) {
-        return structured();
-    }
-    let active = state
-        .opaque
-        .get(token)
-        .filter(|claims| claims.get("exp").and_then(Value::as_u64).is_none_or(|end| now < end));
-    match active {
-        Some(claims) => uncached(StatusCode::OK, &Value::Object(claims.clone())),
-        None => uncached(StatusCode::OK, &json!({"active": false})),
-    }
-}
-
-fn revocation(state: &mut State, form: &Form) -> Answer {
-    let token = form.get("token").map(String::as_str).unwrap_or_default();
-    if is_jwt(token) {
-        return structured();
-    }
-    state.opaque.remove(token);
-    response(StatusCode::OK, "text/plain; charset=utf-8", Payload::default())
-}
-
-fn is_jwt(token: &str) -> bool {
-    token.split('.').count() == 3 && claims(token).is_some()
-}
-
-fn structured() -> Answer {
-    let description = "Structured JWT Tokens cannot be introspected";
-    refusal(StatusCode::BAD_REQUEST, "unsupported_token_type", description)
-}
-
-fn invalid_grant() -> Answer {
-    refusal(StatusCode::BAD_REQUEST, "invalid_grant", "grant request is invalid")
-}
-
-fn invalid_client(call: &Call) -> Answer {
-    let answer =
-        refusal(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
-    match answer {
-        Answer::Response(mut answer) if basic(call).is_some() => {
-            let challenge = header::HeaderValue::from_static("Basic realm=\"127.0.0.1\"");
-            answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            Answer::Response(answer)
-        }
-        answer => answer,
-    }
-}
-
-fn refusal(status: StatusCode, error: &str, description: &str) -> Answer {
-    uncached(status, &json!({"error": error, "error_description": description}))
-}
-
-fn uncached(status: StatusCode, body: &Value) -> Answer {
-    let answer = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, JSON)
-        .header(header::CACHE_CONTROL, "no-store")
-        .body(Payload::of(body.to_string()));
-    Answer::Response(answer.expect("the headers are ours"))
-}
-
-fn json_answer(status: StatusCode, body: &Value) -> Answer {
-    response(status, JSON, Payload::of(body.to_string()))
 }

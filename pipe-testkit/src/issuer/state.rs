@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Fault, LIFETIME, SigningAlgorithm, SigningKey, TestClock};
+use super::discovery::discovery;
+use super::logins::Logins;
+use super::{Fault, SigningAlgorithm, SigningKey, TestClock};
 
 /// The provider behind the server.
 pub(super) struct Provider {
@@ -28,7 +30,8 @@ pub(super) struct State {
     pub(super) published: Vec<Value>,
     /// Members of the discovery document that differ.
     pub(super) metadata: Map<String, Value>,
-    pub(super) faults: BTreeMap<String, Fault>,
+    /// What requests for a path meet, and how many of them: `None` is all.
+    pub(super) faults: BTreeMap<String, (Fault, Option<usize>)>,
     pub(super) requests: Vec<String>,
     /// The active opaque tokens, and what introspection tells about them.
     pub(super) opaque: BTreeMap<String, Map<String, Value>>,
@@ -37,6 +40,7 @@ pub(super) struct State {
     pub(super) used: BTreeSet<String>,
     /// Further resources for which JWTs are given.
     pub(super) resources: BTreeSet<String>,
+    pub(super) logins: Logins,
     generation: u32,
 }
 
@@ -55,6 +59,7 @@ impl Provider {
             registered: Vec::new(),
             used: BTreeSet::new(),
             resources: BTreeSet::new(),
+            logins: Logins::default(),
             generation: 0,
         };
         state.keys = state.new_keys();
@@ -82,31 +87,7 @@ impl State {
     }
 
     pub(super) fn discovery(&self) -> Value {
-        let url = &self.url;
-        let authentication =
-            json!(["client_secret_basic", "client_secret_post", "private_key_jwt"]);
-        let mut document = json!({
-            "issuer": url,
-            "jwks_uri": format!("{url}/jwks"),
-            "authorization_endpoint": format!("{url}/auth"),
-            "token_endpoint": format!("{url}/token"),
-            "introspection_endpoint": format!("{url}/token/introspection"),
-            "revocation_endpoint": format!("{url}/token/revocation"),
-            "token_endpoint_auth_methods_supported": authentication,
-            "introspection_endpoint_auth_methods_supported": authentication,
-            "revocation_endpoint_auth_methods_supported": authentication,
-            "grant_types_supported": [
-                "client_credentials",
-                "urn:ietf:params:oauth:grant-type:jwt-bearer",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-            ],
-            "response_types_supported": ["code"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
-            "scopes_supported": ["openid", "offline_access"],
-            "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
-            "claims_supported": ["sub", "iss", "aud"],
-        });
+        let mut document = discovery(&self.url);
         for (member, value) in &self.metadata {
             document[member] = value.clone();
         }
@@ -114,6 +95,26 @@ impl State {
             members.retain(|_, value| !value.is_null());
         }
         document
+    }
+
+    /// What a request for this path meets.
+    pub(super) fn next_fault(&mut self, path: &str) -> Option<Fault> {
+        let path = if self.faults.contains_key(path) { path } else { "*" };
+        let (fault, left) = self.faults.get_mut(path)?;
+        let fault = fault.clone();
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.faults.remove(path);
+            }
+        }
+        Some(fault)
+    }
+
+    /// The key with which it signs now.
+    pub(super) fn key(&self, algorithm: SigningAlgorithm) -> SigningKey {
+        let mut current = self.keys.iter();
+        current.find(|key| key.algorithm() == algorithm).expect("one for each").clone()
     }
 
     /// Hands out an opaque token of 43 characters.
@@ -129,7 +130,7 @@ impl State {
             ("active".to_owned(), true.into()),
             ("iss".to_owned(), self.url.as_str().into()),
             ("iat".to_owned(), now.into()),
-            ("exp".to_owned(), (now + LIFETIME.as_secs()).into()),
+            ("exp".to_owned(), (now + self.logins.access_token_lifetime).into()),
             ("aud".to_owned(), audience.into()),
             ("client_id".to_owned(), client.into()),
             ("scope".to_owned(), scope.into()),
