@@ -2,6 +2,8 @@
 
 import { json } from 'node:stream/consumers';
 
+import { revokeGrants } from './store.mjs';
+
 /** `state` is that of server.mjs; `rebuild` makes changed keys take effect. */
 const ROUTES = {
   'POST /rotate': changeKeys((keys) => keys.rotate()),
@@ -12,6 +14,8 @@ const ROUTES = {
 
   'PUT /faults': (state, rebuild, { path, fault }) => state.faults.set(path, fault),
   'DELETE /faults': (state) => state.faults.clear(),
+
+  'DELETE /grants': () => revokeGrants(),
 
   'GET /hits': (state) => Object.fromEntries(state.hits),
   'DELETE /hits': (state) => state.hits.clear(),

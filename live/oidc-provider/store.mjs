@@ -9,6 +9,14 @@ const GRANT_MEMBERS = 'grant-members';
 
 const key = (kind, id) => `${kind}:${id}`;
 
+/** Takes back what was granted so far, as somebody who administers the provider would. */
+export function revokeGrants() {
+  const granted = ['AccessToken:', 'Grant:', 'RefreshToken:'];
+  for (const own of entries.keys()) {
+    if (granted.some((kind) => own.startsWith(kind))) entries.delete(own);
+  }
+}
+
 /** The adapter that oidc-provider asks for, one instance per model. */
 export class Store {
   constructor(model) {

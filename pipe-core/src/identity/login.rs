@@ -19,7 +19,7 @@ use crate::{Plugin, Result};
 ///
 /// # What callers may rely on
 /// - A login is finished only by the browser that began it, once, and in its time.
-/// - A browser is given opaque ids and nothing else: no token, no claim.
+/// - A browser keeps opaque ids and nothing else: no token, no claim.
 /// - A session ends when it is not used, when its time is over, when its person logs out here or at
 ///   the provider, and when the provider refuses to renew it. An outage of the provider ends none.
 /// - Whatever cannot be checked is refused. Nothing falls back to "allow".

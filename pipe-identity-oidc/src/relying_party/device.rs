@@ -34,9 +34,10 @@ pub struct DeviceLogin {
     pub verification_uri: String,
     /// The same with the code in it, for a QR code, where the provider offers it.
     pub verification_uri_complete: Option<String>,
-    /// When it is too late.
-    pub expires_at: Instant,
+    /// How long the person has, from when it began.
+    pub expires_in: Duration,
     device_code: SecretValue,
+    expires_at: Instant,
     interval: Duration,
 }
 
@@ -200,12 +201,14 @@ fn read(response: &HttpResponse, now: Instant) -> Result<DeviceLogin> {
     let interval = answer.interval.as_ref().map_or(Some(INTERVAL), seconds);
     let interval =
         interval.ok_or_else(|| unexpected("the interval of the device login is no time"))?;
+    let expires_in = lasts.min(LONGEST_WAIT);
     Ok(DeviceLogin {
         user_code: answer.user_code,
         verification_uri: answer.verification_uri,
         verification_uri_complete: answer.verification_uri_complete,
-        expires_at: now + lasts.min(LONGEST_WAIT),
+        expires_in,
         device_code: answer.device_code.into(),
+        expires_at: now + expires_in,
         interval: interval.clamp(Duration::from_secs(1), LONGEST_INTERVAL),
     })
 }

@@ -44,13 +44,14 @@ impl Inner {
     ) -> Result<LoggedIn> {
         let id = SessionId::generate()?;
         let session = self.new_session(person, answer, code)?;
+        // First, so that nothing is left behind when it fails.
+        let view = self.with_roles(session.view(&self.times)).await?;
         let seal = Seal::of(Use::Session, &[id.expose()])?;
         let record = session.sealed(&seal, &self.times, seconds(self.clock.now()))?;
         if !self.store.insert(&seal.key, record).await? {
             return Err(Error::new(ErrorKind::Conflict, "the same session was drawn twice"));
         }
-        let session = self.with_roles(session.view(&self.times)).await?;
-        Ok(LoggedIn::new(id, session))
+        Ok(LoggedIn::new(id, view))
     }
 
     /// Where browsers come back to.

@@ -114,47 +114,40 @@ impl Inner {
 
     async fn look(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserSession>> {
         let seal = Seal::of(Use::Session, &[id.expose()])?;
-        let Some((session, version)) = self.load(&seal).await? else { return Ok(None) };
+        let Some(mut session) = self.used(&seal).await? else { return Ok(None) };
         let now = seconds(self.clock.now());
-        let mut session = Arc::new(session);
         if self.is_to_be_renewed(&session, now) {
-            if session.tokens.are_usable(now) {
-                // Others are on their way; nobody waits for them.
-                drop(self.renewal(id, &seal)?);
-            } else {
-                match self.renewed(id, &seal).await {
-                    Ok(Some(renewed)) => session = renewed,
+            let renewal = self.renewal(id, &seal);
+            // While the tokens are good, nobody waits for others.
+            if !session.tokens.are_usable(now) {
+                let renewed = async { self.wait_for(renewal?).await };
+                match renewed.await {
+                    Ok(Some(renewed)) => session = Session::clone(&renewed),
                     Ok(None) => return Ok(None),
                     // An outage ends no session.
-                    Err(error) if error.is_retryable() || is_outage(&error) => {}
+                    Err(error) if is_outage(&error) => {}
                     Err(error) => return Err(error),
                 }
             }
-        } else {
-            self.extend(&seal, &mut session, version, now).await?;
         }
         self.with_roles(session.view(&self.times)).await.map(Some)
     }
 
-    /// Counts the use, at most twenty times in the time that a session may be idle.
-    async fn extend(
-        &self,
-        seal: &Seal,
-        session: &mut Arc<Session>,
-        version: u64,
-        now: u64,
-    ) -> Result<()> {
+    /// The session, which this extends.
+    async fn used(&self, seal: &Seal) -> Result<Option<Session>> {
+        let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
+        let now = seconds(self.clock.now());
+        // Not more often than twenty times in the time that it may be idle.
         let step = (self.times.idle.as_secs() / 20).max(1);
-        if now < session.used_at.saturating_add(step) {
-            return Ok(());
+        if now >= session.used_at.saturating_add(step) {
+            session.used_at = now;
+            let record = session.sealed(seal, &self.times, now)?;
+            if !self.store.replace(&seal.key, version, record).await? {
+                // Whoever changed it meanwhile has used it too, or ended it.
+                return Ok(self.load(seal).await?.map(|(session, _)| session));
+            }
         }
-        let mut extended = Session::clone(session);
-        extended.used_at = now;
-        let record = extended.sealed(seal, &self.times, now)?;
-        // Whoever changed it meanwhile has used it too.
-        self.store.replace(&seal.key, version, record).await?;
-        *session = Arc::new(extended);
-        Ok(())
+        Ok(Some(session))
     }
 
     fn is_to_be_renewed(&self, session: &Session, now: u64) -> bool {
@@ -163,7 +156,7 @@ impl Inner {
 
     async fn token(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserToken>> {
         let seal = Seal::of(Use::Session, &[id.expose()])?;
-        let Some((session, _)) = self.load(&seal).await? else { return Ok(None) };
+        let Some(session) = self.used(&seal).await? else { return Ok(None) };
         let now = seconds(self.clock.now());
         if session.tokens.are_usable(now) {
             if self.is_to_be_renewed(&session, now) {
@@ -176,8 +169,8 @@ impl Inner {
             return Err(Error::new(fault, "the token has expired, and cannot be renewed")
                 .hint("add offline_access to `scopes`, or let the person log in again"));
         }
-        let Some(session) = self.renewed(id, &seal).await? else { return Ok(None) };
-        Ok(Some(session.tokens.to_user_token()))
+        let renewed = self.wait_for(self.renewal(id, &seal)?).await?;
+        Ok(renewed.map(|session| session.tokens.to_user_token()))
     }
 
     async fn with_roles(&self, mut session: UserSession) -> Result<UserSession> {

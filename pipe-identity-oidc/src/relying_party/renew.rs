@@ -30,7 +30,7 @@ const LONGEST_PAUSE: u64 = 60;
 
 /// The session as it is afterwards; `None` when it is gone.
 pub(super) type Renewed = Option<Arc<Session>>;
-type Flight = Shared<BoxFuture<'static, Result<Renewed>>>;
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Renewed>>>;
 
 /// The renewals that are under way in this process.
 #[derive(Default)]
@@ -78,10 +78,9 @@ impl Inner {
         Ok(flight)
     }
 
-    /// Waits for the renewal, which may belong to a runtime that stands still.
-    pub(super) async fn renewed(self: &Arc<Self>, id: &SessionId, seal: &Seal) -> Result<Renewed> {
-        let flight = self.renewal(id, seal)?;
-        match timeout(self.patience.saturating_mul(2), flight).await {
+    /// What comes of a renewal, which may belong to a runtime that stands still.
+    pub(super) async fn wait_for(&self, renewal: Flight) -> Result<Renewed> {
+        match timeout(self.patience.saturating_mul(2), renewal).await {
             Ok(renewed) => renewed,
             Err(_) => Err(Error::new(ErrorKind::Timeout, "renewing the session takes too long")
                 .hint("check the provider's load, or raise `issuer.http.timeout`")),
@@ -104,7 +103,13 @@ impl Inner {
             Err(error) => Err((error, None)),
         };
         match outcome {
-            Ok(renewed) => self.land(&seal, &refresh, |session| renewed.apply(session)).await,
+            Ok(renewed) => {
+                let landed = self.land(&seal, &refresh, |session| renewed.apply(session)).await?;
+                if landed.is_none() {
+                    self.give_back(renewed.tokens).await;
+                }
+                Ok(landed)
+            }
             Err((error, _)) if ends_the_session(&error) => {
                 self.end(&seal, &refresh).await?;
                 tracing::info!(plugin = self.name, %error, "a session has ended: it is not renewed");
@@ -219,6 +224,15 @@ impl Inner {
             }
         }
         Err(contended())
+    }
+
+    /// The person logged out meanwhile: what was obtained since is for nobody.
+    async fn give_back(&self, tokens: Option<Tokens>) {
+        if let Some(refresh) = tokens.and_then(|tokens| tokens.refresh)
+            && let Err(error) = self.client.revoke(&refresh.0).await
+        {
+            tracing::warn!(plugin = self.name, %error, "a refresh token could not be revoked");
+        }
     }
 
     async fn end(&self, seal: &Seal, used: &SecretValue) -> Result<()> {

@@ -81,6 +81,11 @@ impl Admin {
         self.call(Method::DELETE, "faults", &Value::Null).await;
     }
 
+    /// Takes back what was granted to everybody.
+    pub(crate) async fn revoke_grants(&self) {
+        self.call(Method::DELETE, "grants", &Value::Null).await;
+    }
+
     /// How many requests for a path there were since the start or the last reset.
     pub(crate) async fn hits(&self, path: &str) -> u64 {
         let answer = self.call(Method::GET, "hits", &Value::Null).await;

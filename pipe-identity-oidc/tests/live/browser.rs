@@ -31,6 +31,35 @@ impl<'a> Browser<'a> {
         at
     }
 
+    /// As [`log_in`](Self::log_in), where the last page is the provider's own.
+    pub(crate) async fn log_in_until_done(&mut self, location: &str, person: &str) {
+        let mut at = location.to_owned();
+        loop {
+            at = match at.contains("/interaction/") {
+                true => self.answer(&at, person).await,
+                false => match self.visit(&at).await {
+                    Some(next) => next,
+                    None => return,
+                },
+            };
+        }
+    }
+
+    /// Posts a form; where the answer leads is not looked at.
+    pub(crate) async fn send(&mut self, location: &str, fields: &[(&str, &str)]) {
+        let request = form(client().post(self.absolute(location)), fields);
+        send(request.header("cookie", self.cookie())).await;
+    }
+
+    /// Where the page leads, if anywhere.
+    async fn visit(&mut self, location: &str) -> Option<String> {
+        let request = client().get(self.absolute(location)).header("cookie", self.cookie());
+        let response = send(request).await;
+        self.keep_cookies(&response);
+        let leads_to = response.headers().get("location")?;
+        Some(leads_to.to_str().expect("a location is text").to_owned())
+    }
+
     /// Fills in the form of a page, whichever it is.
     async fn answer(&mut self, location: &str, person: &str) -> String {
         let request = client().get(self.absolute(location)).header("cookie", self.cookie());
