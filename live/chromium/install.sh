@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs headless Chromium from Debian's packages and prints the path of a script that runs it.
+# Prints the path of a headless Chromium: PIPE_LIVE_CHROMIUM where that is set, else a script that runs one of Debian's packages.
 #
 # Debian builds chromium-headless-shell from the source of its chromium. The packages are unpacked, not installed, with
 # all libraries that they need but the C library: no root is needed, and all stays in the cache.
@@ -89,6 +89,12 @@ exec "\$root/usr/lib/chromium/chromium-headless-shell" "\$@"
 SH
   chmod +x "$staging/chromium/chromium"
 }
+
+if [ -n "${PIPE_LIVE_CHROMIUM:-}" ]; then
+  [ -x "$PIPE_LIVE_CHROMIUM" ] || fail "PIPE_LIVE_CHROMIUM is no program: $PIPE_LIVE_CHROMIUM"
+  printf '%s\n' "$PIPE_LIVE_CHROMIUM"
+  exit
+fi
 
 if ! installed; then
   grep --quiet '^ID=debian$' /etc/os-release || fail 'only Debian has the packages: elsewhere, set PIPE_LIVE_CHROMIUM to a Chromium'
