@@ -104,8 +104,8 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 const HEADERS: [(HeaderName, &str); 4] = [
-    // No `form-action`: browsers apply it to where a form is led on to as well, and a logout is led
-    // on to the provider.
+    // No `form-action`: browsers apply it to where a form is led on to as well, and logins and logouts
+    // are led on to the provider.
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use axum::Router;
 use pipe_core::{Error, ErrorKind, Result};
-use pipe_examples::login::{LoginSettings, demo};
+use pipe_examples::login::{CALLBACK, LoginSettings, demo};
 use pipe_http::ServerAddress;
 use pipe_testkit::issuer::TestIssuer;
 use tokio::net::TcpListener;
@@ -19,10 +19,12 @@ async fn main() -> Result<()> {
     match std::env::args_os().nth(1).map(PathBuf::from) {
         Some(document) => {
             let settings = LoginSettings::read(&document)?;
-            let listener = listen(&settings.listen.to_string()).await?;
+            let listen_at = settings.listen.to_string();
             let address = settings.login.redirect_uri.clone().unwrap_or_default();
-            println!("Log in at {}", address.trim_end_matches("/auth/callback"));
-            serve(listener, settings.build()?).await
+            let application = settings.build()?;
+            let listener = listen(&listen_at).await?;
+            println!("Log in at {}", address.trim_end_matches(CALLBACK));
+            serve(listener, application).await
         }
         None => run_demo().await,
     }
@@ -58,10 +60,7 @@ fn local(listener: &TcpListener) -> Result<std::net::SocketAddr> {
 }
 
 async fn serve(listener: TcpListener, router: Router) -> Result<()> {
-    let until = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    axum::serve(listener, router).with_graceful_shutdown(until).await.map_err(stopped)
+    axum::serve(listener, router).await.map_err(stopped)
 }
 
 fn stopped(error: std::io::Error) -> Error {

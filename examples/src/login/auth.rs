@@ -1,6 +1,7 @@
 //! How a person logs in and out.
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -73,9 +74,9 @@ pub(super) async fn log_out(
 pub(super) async fn back_channel(
     State(app): State<Application>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> StatusCode {
-    let ended = match logout_token(&headers, &body) {
+    let ended = match logout_token(&headers, &body.unwrap_or_default()) {
         Ok(token) => app.login.back_channel_logout(&token).await,
         Err(error) => Err(error),
     };

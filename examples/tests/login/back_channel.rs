@@ -31,8 +31,7 @@ async fn a_logout_at_the_provider_ends_the_session_here() {
 async fn what_is_no_logout_token_ends_nothing() {
     let site = Site::start().await;
     let (mut browser, _) = site.logged_in(&alice()).await;
-    let sub_alone = |sid: &str| site.issuer.logout_token("login-example", "alice", sid).sign();
-    let token = sub_alone("x");
+    let token = site.issuer.logout_token("login-example", "alice", "x").sign();
     let mut stranger = site.browser();
     for (kind, body) in [
         (FORM, String::new()),
@@ -40,6 +39,7 @@ async fn what_is_no_logout_token_ends_nothing() {
         (FORM, "logout_token=do-not-echo".to_owned()),
         (FORM, format!("logout_token={token}&logout_token={token}")),
         (FORM, format!("logout_token={}", site.issuer.token().sign())),
+        (FORM, format!("logout_token={}", "a".repeat(70_000))),
         ("application/json", format!("logout_token={token}")),
         ("text/plain", format!("logout_token={token}")),
     ] {
@@ -47,7 +47,5 @@ async fn what_is_no_logout_token_ends_nothing() {
         assert_eq!((answer.status, answer.header("cache-control")), (400, "no-store"), "{body}");
         assert_eq!(answer.body, "");
     }
-    let long = post(&mut stranger, FORM, format!("logout_token={}", "a".repeat(70_000))).await;
-    assert_eq!((long.status, long.header("cache-control")), (413, "no-store"));
     assert_eq!(browser.get("/profile").await.status, 200);
 }

@@ -71,6 +71,29 @@ async fn a_callback_that_nobody_asked_for_begins_no_session() {
     assert_eq!(browser.get(&callback).await.status, 303);
 }
 
+#[tokio::test]
+async fn a_person_who_says_no_may_begin_again() {
+    let site = Site::start().await;
+    let mut browser = site.browser();
+    let callback = site.callback(&mut browser, &alice(), "/").await;
+    let (_, rest) = callback.split_once("&state=").unwrap();
+    let answer = browser.get(&format!("/auth/callback?error=access_denied&state={rest}")).await;
+    assert_eq!((answer.status, answer.body.contains("Begin again")), (403, true), "{answer:?}");
+    let callback = site.callback(&mut browser, &alice(), "/").await;
+    assert_eq!(browser.get(&callback).await.status, 303);
+}
+
+#[tokio::test]
+async fn logins_in_two_tabs_of_a_browser_do_not_disturb_each_other() {
+    let site = Site::start().await;
+    let mut browser = site.browser();
+    let first = site.callback(&mut browser, &alice(), "/first").await;
+    let second = site.callback(&mut browser, &alice(), "/second").await;
+    assert_eq!(browser.get(&second).await.location(), "/second");
+    assert_eq!(browser.get(&first).await.location(), "/first");
+    assert_eq!(browser.get("/profile").await.status, 200);
+}
+
 /// G6
 #[tokio::test]
 async fn a_callback_that_comes_twice_ends_its_session() {
