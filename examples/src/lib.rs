@@ -4,6 +4,7 @@ pub mod login;
 
 use pipe_identity_oidc::{Oidc, OidcConfig};
 use pipe_identity_zitadel::{Zitadel, ZitadelConfig};
+use pipe_memory_cognee::{Cognee, CogneeConfig};
 use pipe_registry::Registry;
 use pipe_secrets_infisical::{Infisical, InfisicalConfig};
 use pipe_secrets_k8s::{Kubernetes, KubernetesConfig, KubernetesIdentity};
@@ -43,6 +44,7 @@ pub fn registry() -> Registry {
         .with_identity_kind::<KubernetesConfig, _, _>("kubernetes", KubernetesIdentity::new)
         .with_identity_kind::<ZitadelConfig, _, _>("zitadel", Zitadel::new)
         .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
+        .with_memory_kind::<CogneeConfig, _, _>("cognee", Cognee::new)
 }
 
 /// The root README's snippets are tests.

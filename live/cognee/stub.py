@@ -3,8 +3,11 @@
 Speaks OpenAI's API on a port of the loopback interface. Embeddings are hashed words, so that texts
 with common words are close. A knowledge graph is the capitalised words of a text. `GET /` counts the
 calls, which is how a test sees that there were none.
+
+A text with the word `stubrefuses` in it is refused as with a wrong key, and one with `stubdawdles` is
+answered after some seconds.
 """
-import base64, hashlib, json, math, re, struct, sys
+import base64, hashlib, json, math, re, struct, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DIMENSIONS = 384
@@ -66,9 +69,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, body):
+    def answer(self, body, status=200):
         body = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -92,6 +95,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"object": "list", "model": body.get("model"), "data": data, "usage": usage})
         counts["chat"] += 1
         text = "\n".join(str(m.get("content")) for m in body.get("messages", []) if m["role"] == "user")
+        if "stubrefuses" in text:
+            return self.answer({"error": {"message": "stub refuses", "code": "invalid_api_key"}}, 401)
+        if "stubdawdles" in text:
+            time.sleep(4)
         wanted = body.get("response_format") or {}
         content = "an answer"
         if wanted.get("type") == "json_schema":

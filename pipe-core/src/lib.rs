@@ -12,6 +12,7 @@ pub mod memory;
 mod name;
 mod plugin;
 pub mod pod;
+pub mod rbac;
 mod rotating;
 mod secret;
 mod secret_source;

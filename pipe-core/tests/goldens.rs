@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use pipe_core::pod::restricted_violations;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,9 @@ fn the_types_of_kubernetes_lose_nothing() {
             (Some("apps/v1"), "StatefulSet") => round_trip::<StatefulSet>(&manifest),
             (Some("apps/v1"), "DaemonSet") => round_trip::<DaemonSet>(&manifest),
             (Some("rbac.authorization.k8s.io/v1"), "Role") => round_trip::<Role>(&manifest),
+            (Some("rbac.authorization.k8s.io/v1"), "ClusterRole") => {
+                round_trip::<ClusterRole>(&manifest)
+            }
             (_, "RoleBinding") => round_trip::<RoleBinding>(&manifest),
             (_, "ClusterRoleBinding") => round_trip::<ClusterRoleBinding>(&manifest),
             (Some(api), _) => {
@@ -162,6 +165,19 @@ fn hardened_pods_break_no_rule_of_restricted() {
     for (name, manifest) in manifests().filter(|(name, _)| name.starts_with("restricted-")) {
         assert_eq!(restricted_violations(&manifest).unwrap(), [], "{name}");
         count += 1;
+    }
+    assert!(count >= 4, "{count}");
+}
+
+/// REQ 002-30: groups are bound, and the one account that acts for them; no person, no secret.
+#[test]
+fn no_person_is_named_where_groups_are_bound() {
+    let mut count = 0;
+    for (name, manifest) in manifests().filter(|(name, _)| name.starts_with("group-")) {
+        for subject in manifest["subjects"].as_array().into_iter().flatten() {
+            assert!(subject["kind"] == "Group" || subject["kind"] == "ServiceAccount", "{name}");
+            count += 1;
+        }
     }
     assert!(count >= 4, "{count}");
 }

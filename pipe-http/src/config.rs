@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipe_core::SecretSource;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
-use crate::ProxyAddress;
+use crate::{ProxyAddress, tls};
 
 /// How to speak HTTP to a server. Every setting has a default.
 ///
@@ -157,6 +158,20 @@ impl CaBundle {
     #[must_use]
     pub fn with_trust(self, trust: CaTrust) -> Self {
         Self { trust, ..self }
+    }
+
+    /// What was said about the platform's own authorities.
+    #[must_use]
+    pub fn trust(&self) -> CaTrust {
+        self.trust
+    }
+
+    /// The certificates, for clients of other protocols. It blocks while it reads a file.
+    ///
+    /// # Errors
+    /// What is wrong with the setting, in a sentence without any of what it holds.
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        tls::certificates(self)
     }
 }
 

@@ -17,6 +17,12 @@ const FILE_LIMIT: u64 = 1 << 20;
 
 /// The certificates of a bundle, each checked here, so that a fault can name its setting.
 pub(crate) fn authorities(bundle: &CaBundle) -> Result<Vec<Certificate>, String> {
+    let invalid = |_| "has an invalid certificate".to_owned();
+    certificates(bundle)?.iter().map(|der| Certificate::from_der(der).map_err(invalid)).collect()
+}
+
+/// The same, as they are.
+pub(crate) fn certificates(bundle: &CaBundle) -> Result<Vec<CertificateDer<'static>>, String> {
     let read;
     let pem = match &bundle.source {
         CaSource::Pem(pem) => pem,
@@ -28,8 +34,8 @@ pub(crate) fn authorities(bundle: &CaBundle) -> Result<Vec<Certificate>, String>
     let mut certificates = Vec::new();
     for der in CertificateDer::pem_slice_iter(pem) {
         let der = der.map_err(|_| "is not valid PEM")?;
-        certificates.push(Certificate::from_der(&der).map_err(|_| "has an invalid certificate")?);
-        RootCertStore::empty().add(der).map_err(|_| "has an invalid certificate")?;
+        RootCertStore::empty().add(der.clone()).map_err(|_| "has an invalid certificate")?;
+        certificates.push(der);
     }
     if certificates.is_empty() {
         return Err("has no PEM certificate in it".to_owned());

@@ -65,7 +65,8 @@ pub struct OidcConfig {
     pub cache_ttl: Duration,
     /// How many verified tokens are remembered; 10,000.
     pub cache_size: usize,
-    /// Looks roles up elsewhere; those in tokens then count for nothing. Not part of a document.
+    /// Looks roles up elsewhere; those in tokens then count for nothing. It is asked for groups as
+    /// well, where a token leaves them out and they give more than roles. Not part of a document.
     #[serde(skip)]
     pub roles: Option<Arc<dyn RoleResolver>>,
     /// The time of day. Not part of a document.
@@ -132,8 +133,8 @@ impl OidcConfig {
         Self { cache_size, ..self }
     }
 
-    /// Looks roles up elsewhere. It is asked for each request: see
-    /// [`CachedRoles`](pipe_core::wrap::CachedRoles).
+    /// Looks roles up elsewhere, and groups that a token leaves out. It is asked for each request:
+    /// see [`CachedRoles`](pipe_core::wrap::CachedRoles).
     #[must_use]
     pub fn with_roles(self, roles: Arc<dyn RoleResolver>) -> Self {
         Self { roles: Some(roles), ..self }

@@ -4,6 +4,7 @@ mod binding;
 mod cache;
 mod client;
 mod config;
+mod elsewhere;
 mod endpoints;
 mod error;
 mod flights;
@@ -18,6 +19,8 @@ mod pointer;
 mod preset;
 mod provider;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod relying_party;
 mod trusted;
 
@@ -33,13 +36,16 @@ pub use self::config::{
     SigningConfig, TokenTypes,
 };
 pub use self::issue::TokenIssuer;
-pub use self::mapping::{ClaimMapping, GroupGrant, TenantSource};
+pub use self::mapping::{ClaimMapping, TenantSource};
 pub use self::plugin::Oidc;
 pub use self::pointer::ClaimPointer;
 pub use self::preset::Preset;
 pub use self::provider::{KeyState, ProviderCounters, ProviderStatus};
 pub use self::reader::{ClaimsReader, VerifiedToken};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisConfig, RedisSessions};
 pub use self::relying_party::{
     DeviceLogin, LoginClient, PushedRequests, RelyingParty, RelyingPartyConfig, SessionTimes,
     UserInfoUse,
 };
+pub use pipe_core::rbac::GroupGrant;

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use pipe_core::identity::{Principal, PrincipalId, PrincipalKind, Role, TenantId};
-use pipe_core::{Error, ErrorKind, Namespace, Result, SecretSource, SecretValue, TokenFault};
+use pipe_core::identity::{
+    Group, Principal, PrincipalId, PrincipalKind, Role, RoleResolver, TenantId,
+};
+use pipe_core::rbac::{GroupGrant, GroupMapping, GroupRights, KubernetesNames};
+use pipe_core::{
+    ConfigFaults, Error, ErrorKind, Namespace, Result, SecretSource, SecretValue, SecurityContext,
+    TokenFault,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ClaimPointer;
+use crate::{ClaimPointer, elsewhere};
 
 /// How the claims of an issuer's tokens become a security context. What is not mapped grants
 /// nothing: the empty mapping knows who is calling, and gives no role.
@@ -52,6 +58,9 @@ pub struct ClaimMapping {
     pub groups: Vec<ClaimPointer>,
     /// What groups give.
     pub grants: Vec<GroupGrant>,
+    /// What callers and their groups are called in Kubernetes, where `grants` gives them something
+    /// there.
+    pub kubernetes: KubernetesNames,
     /// Claims that name scopes, besides `scope` and `scp`.
     pub scopes: Vec<ClaimPointer>,
 }
@@ -68,6 +77,7 @@ impl Default for ClaimMapping {
             roles: Vec::new(),
             groups: Vec::new(),
             grants: Vec::new(),
+            kubernetes: KubernetesNames::new(),
             scopes: Vec::new(),
         }
     }
@@ -148,6 +158,20 @@ impl ClaimMapping {
         self
     }
 
+    /// What callers and their groups are called in Kubernetes.
+    #[must_use]
+    pub fn with_kubernetes(self, kubernetes: KubernetesNames) -> Self {
+        Self { kubernetes, ..self }
+    }
+
+    /// What groups give, without the claims: for the manifests of a cluster, which are made of the
+    /// same document as the callers' contexts.
+    #[must_use]
+    pub fn group_mapping(&self) -> GroupMapping {
+        let mapping = GroupMapping::new().with_kubernetes(self.kubernetes.clone());
+        self.grants.iter().cloned().fold(mapping, GroupMapping::with_grant)
+    }
+
     /// A claim that names scopes; may be repeated.
     #[must_use]
     pub fn with_scopes(mut self, claim: ClaimPointer) -> Self {
@@ -168,60 +192,6 @@ pub enum TenantSource {
     Fixed(#[cfg_attr(feature = "schema", schemars(with = "String"))] TenantId),
 }
 
-/// What the members of a group are given. Groups are compared byte by byte, never in part.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct GroupGrant {
-    /// The group, as the token names it.
-    pub group: String,
-    /// Given only to members of this tenant; to those of every tenant when absent.
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub tenant: Option<TenantId>,
-    /// The roles that it gives.
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<String>"))]
-    pub roles: BTreeSet<Role>,
-    /// The namespaces that it opens.
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<String>"))]
-    pub namespaces: BTreeSet<Namespace>,
-}
-
-impl GroupGrant {
-    /// Nothing yet, for the members of this group.
-    pub fn new(group: impl Into<String>) -> Self {
-        Self {
-            group: group.into(),
-            tenant: None,
-            roles: BTreeSet::new(),
-            namespaces: BTreeSet::new(),
-        }
-    }
-
-    /// Only in this tenant.
-    #[must_use]
-    pub fn in_tenant(self, tenant: TenantId) -> Self {
-        Self { tenant: Some(tenant), ..self }
-    }
-
-    /// A role that it gives; may be repeated.
-    #[must_use]
-    pub fn with_role(mut self, role: Role) -> Self {
-        self.roles.insert(role);
-        self
-    }
-
-    /// A namespace that it opens; may be repeated.
-    #[must_use]
-    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
-        self.namespaces.insert(namespace);
-        self
-    }
-}
-
 /// What the claims say about the caller.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -229,6 +199,9 @@ pub(crate) struct Caller {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) namespaces: BTreeSet<Namespace>,
     pub(crate) roles: BTreeSet<Role>,
+    pub(crate) groups: BTreeSet<Group>,
+    /// Whether a resolver has to say which groups they are in: the token does not.
+    pub(crate) groups_elsewhere: bool,
     pub(crate) scopes: BTreeSet<String>,
 }
 
@@ -236,9 +209,12 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub(crate) struct Mapper {
     mapping: ClaimMapping,
+    rights: GroupRights,
     pseudonym_key: Option<SecretValue>,
     /// Whose tokens are taken; everybody's when empty.
     tenants: BTreeSet<TenantId>,
+    /// Whether a resolver says which roles somebody has.
+    resolves_roles: bool,
 }
 
 /// More roles or groups than anybody can mean.
@@ -246,23 +222,31 @@ const MOST_VALUES: usize = 1_000;
 
 impl Mapper {
     /// # Errors
-    /// `ConfigInvalid` when the key of pseudonyms cannot be read or is weak, and for an id of no
-    /// claims.
+    /// `ConfigInvalid`, naming all settings that are wrong, as they are called below `claims`.
     pub(crate) fn new(mapping: ClaimMapping, tenants: BTreeSet<TenantId>) -> Result<Self> {
-        if mapping.id.is_empty() {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "`claims.id` names no claim")
-                .hint("name the claims that identify the principal, such as `/sub`"));
+        let mut faults = ConfigFaults::new();
+        let fault = "names no claim; name those that identify the principal, such as `/sub`";
+        faults.require(!mapping.id.is_empty(), "id", fault);
+        let pseudonym_key = mapping.pseudonym_key.as_ref().and_then(|key| {
+            let key = faults.keep("pseudonym_key", key.read_once())?;
+            faults.keep("pseudonym_key", PrincipalId::pseudonym(&key, "").map(|_| key))
+        });
+        let rights = GroupRights::new(mapping.group_mapping());
+        if let Err(error) = &rights {
+            error.contexts().for_each(|(setting, fault)| faults.add(setting.to_owned(), fault));
         }
-        let pseudonym_key = mapping.pseudonym_key.as_ref().map(SecretSource::read_once);
-        let pseudonym_key = pseudonym_key.transpose()?;
-        if let Some(key) = &pseudonym_key {
-            PrincipalId::pseudonym(key, "")?;
-        }
-        Ok(Self { mapping, pseudonym_key, tenants })
+        faults.into_result()?;
+        Ok(Self { mapping, rights: rights?, pseudonym_key, tenants, resolves_roles: false })
     }
 
-    pub(crate) fn mapping(&self) -> &ClaimMapping {
-        &self.mapping
+    /// Whether a resolver says which roles somebody has.
+    pub(crate) fn resolving_roles(self, resolves_roles: bool) -> Self {
+        Self { resolves_roles, ..self }
+    }
+
+    /// What groups give.
+    pub(crate) fn rights(&self) -> &GroupRights {
+        &self.rights
     }
 
     /// What a verified token says about its bearer; `scopes` are those of `scope` and `scp`.
@@ -276,21 +260,39 @@ impl Mapper {
         {
             return Err(refused(TokenFault::TenantMismatch, "the tenant is not one of `tenants`"));
         }
+        let groups_elsewhere =
+            elsewhere::has_groups(claims, &self.mapping, &self.rights, self.resolves_roles)?;
         let mut namespaces = parsed(claims, &self.mapping.namespaces, Namespace::new)?;
         let mut roles = parsed(claims, &self.mapping.roles, Role::new)?;
-        for group in texts(claims, &self.mapping.groups)? {
-            let given = self.mapping.grants.iter().filter(|grant| {
-                grant.group == group
-                    && grant.tenant.as_ref().is_none_or(|only| tenant.as_ref() == Some(only))
-            });
-            for grant in given {
-                roles.extend(grant.roles.iter().cloned());
-                namespaces.extend(grant.namespaces.iter().cloned());
-            }
-        }
+        let granted = self.rights.granted(tenant.as_ref(), texts(claims, &self.mapping.groups)?);
+        roles.extend(granted.roles);
+        namespaces.extend(granted.namespaces);
+        let groups = granted.groups;
         scopes.extend(texts(claims, &self.mapping.scopes)?.map(str::to_owned));
         let principal = self.principal(claims)?;
-        Ok(Caller { principal, tenant, namespaces, roles, scopes })
+        Ok(Caller { principal, tenant, namespaces, roles, groups, groups_elsewhere, scopes })
+    }
+
+    /// Asks for the groups of somebody whose token does not name them, and gives what they give
+    /// besides roles.
+    ///
+    /// # Errors
+    /// `TokenRejected(Unsupported)` when the resolver knows no groups; and as it fails.
+    pub(crate) async fn resolve_groups(
+        &self,
+        context: &mut SecurityContext,
+        resolver: &dyn RoleResolver,
+    ) -> Result<BTreeSet<Group>> {
+        let groups = resolver.resolve_groups(context).await;
+        let groups = groups.map_err(|error| match error.kind() {
+            ErrorKind::Unsupported => elsewhere::unknown().with("issuer", &context.issuer),
+            _ => error,
+        })?;
+        let names = groups.iter().map(Group::as_str);
+        let granted = self.rights.granted(context.tenant.as_ref(), names);
+        context.namespaces.extend(granted.namespaces);
+        context.groups.extend(granted.groups);
+        Ok(groups)
     }
 
     /// The groups that a token names.

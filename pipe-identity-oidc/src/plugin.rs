@@ -9,6 +9,7 @@ use pipe_core::identity::{
     BearerToken, ContextRequest, IdentityCapabilities, JwtRequest, RoleResolver,
     ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
 };
+use pipe_core::rbac::KubernetesUser;
 use pipe_core::{
     Clock, Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecurityContext, TokenFault,
 };
@@ -93,6 +94,17 @@ impl Oidc {
         verified.map_err(|error| self.locate(error, "verify_token"))
     }
 
+    /// Who this caller is in a Kubernetes cluster, by the grants of their issuer: for
+    /// `Impersonate-User` and `Impersonate-Group` (REQ 002-49).
+    ///
+    /// # Errors
+    /// `TokenRejected` when the context has expired or was made by another issuer, and as for
+    /// [`GroupRights::kubernetes_user`](pipe_core::rbac::GroupRights::kubernetes_user).
+    pub fn kubernetes_user(&self, caller: &SecurityContext) -> Result<KubernetesUser> {
+        let user = self.0.current(caller).and_then(|of| of.mapper.rights().kubernetes_user(caller));
+        user.map_err(|error| self.locate(error, "kubernetes_user"))
+    }
+
     /// Forgets every token that was verified or introspected, as after a revocation.
     pub fn forget_tokens(&self) {
         self.0.cache.clear();
@@ -114,16 +126,15 @@ impl Inner {
         check_expectation(expect)?;
         let digest = self.cache.name(token);
         // What is known is answered without waiting, from a small future; the rest has a box of its own.
-        let context = match digest.as_ref().and_then(|digest| self.known(digest)) {
-            Some(verified) => self.accept(verified, token, expect)?,
-            None => {
-                let verified = Box::pin(self.find_out_once(token, digest, expect)).await?;
-                self.accept(verified, token, expect)?
-            }
+        let verified = match digest.as_ref().and_then(|digest| self.known(digest)) {
+            Some(verified) => verified,
+            None => Box::pin(self.find_out_once(token, digest, expect)).await?,
         };
+        let without_groups = self.without_groups(&verified);
+        let context = self.accept(verified, token, expect)?;
         match &self.roles {
             None => Ok(context),
-            Some(_) => Box::pin(self.with_roles(context)).await,
+            Some(_) => Box::pin(self.resolved(context, without_groups)).await,
         }
     }
 
@@ -142,7 +153,9 @@ impl Inner {
             Error::new(ErrorKind::Unsupported, "the claims of this issuer's tokens are not kept")
                 .hint("set `keep_claims` of the issuer")
         })?;
-        let context = self.with_roles(self.accept(verified, token, expect)?).await?;
+        let without_groups = self.without_groups(&verified);
+        let context = self.accept(verified, token, expect)?;
+        let context = self.resolved(context, without_groups).await?;
         Ok(VerifiedToken { context, claims })
     }
 
@@ -263,18 +276,28 @@ impl Inner {
         found.ok_or_else(|| trusted.malformed())
     }
 
-    async fn with_roles(&self, context: SecurityContext) -> Result<SecurityContext> {
-        match &self.roles {
-            None => Ok(context),
-            Some(resolver) => {
-                let roles = resolver.resolve(&context).await?;
-                Ok(context.with_roles(roles))
-            }
-        }
+    /// Whose mapping has to be told the groups of the token's bearer.
+    fn without_groups(&self, verified: &Verified) -> Option<&Trusted> {
+        verified.groups_elsewhere.then(|| &self.trusted[verified.trusted])
     }
 
-    async fn resolve(&self, request: &ContextRequest) -> Result<SecurityContext> {
-        let context = &request.context;
+    /// What the resolver says, for each request anew: the roles, and the groups where a token does
+    /// not name them.
+    async fn resolved(
+        &self,
+        mut context: SecurityContext,
+        without_groups: Option<&Trusted>,
+    ) -> Result<SecurityContext> {
+        let Some(resolver) = &self.roles else { return Ok(context) };
+        if let Some(trusted) = without_groups {
+            trusted.mapper.resolve_groups(&mut context, &**resolver).await?;
+        }
+        let roles = resolver.resolve(&context).await?;
+        Ok(context.with_roles(roles))
+    }
+
+    /// Whose context it is, if it still holds.
+    fn current(&self, context: &SecurityContext) -> Result<&Trusted> {
         let trusted = self.trusted.iter().find(|one| one.is_of(&context.issuer));
         let Some(trusted) = trusted else {
             return Err(refused(TokenFault::WrongIssuer, &context.issuer));
@@ -282,10 +305,16 @@ impl Inner {
         if context.is_expired_at(self.clock.now()) {
             return Err(refused(TokenFault::Expired, &trusted.issuer));
         }
+        Ok(trusted)
+    }
+
+    async fn resolve(&self, request: &ContextRequest) -> Result<SecurityContext> {
+        let context = &request.context;
+        self.current(context)?;
         if let Some(tenant) = &request.tenant {
             context.require_tenant(tenant)?;
         }
-        self.with_roles(context.clone()).await
+        self.resolved(context.clone(), None).await
     }
 
     fn credentials(&self) -> Result<&Credentials> {

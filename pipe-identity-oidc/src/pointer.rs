@@ -27,6 +27,11 @@ impl ClaimPointer {
         Self(names.into_iter().map(Into::into).collect())
     }
 
+    /// The claim of the top level in which it is.
+    pub(crate) fn first(&self) -> &str {
+        self.0.first().map_or("", |name| name)
+    }
+
     /// What stands there.
     #[must_use]
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {

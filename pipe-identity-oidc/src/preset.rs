@@ -22,9 +22,9 @@ pub enum Preset {
     Auth0,
     /// Microsoft Entra ID, version 2.0 tokens. The issuer is that of one tenant, or
     /// `https://login.microsoftonline.com/{tenantid}/v2.0` with the list of `tenants`. The
-    /// principal is tenant and object id, the tenant is `tid`, roles are app roles. A token that
-    /// names its groups elsewhere, because they are too many, is refused when groups are mapped,
-    /// unless a role resolver is set and no group gives namespaces.
+    /// principal is tenant and object id, the tenant is `tid`, roles are app roles. A token
+    /// with too many groups to name them (`_claim_names`, `hasgroups`) is refused where groups are
+    /// mapped, unless a role resolver knows what they would give.
     EntraId,
     /// Google Workspace. Both spellings of the issuer are taken, and `tenants` lists the hosted
     /// domains (`hd`) whose accounts may call. Google puts no groups into tokens, and its access
@@ -128,48 +128,17 @@ impl Preset {
     }
 
     /// Why a token of this provider is refused although it is sound, and what to do about it.
-    pub(crate) fn refuses(
-        self,
-        claims: &Map<String, Value>,
-        mapping: &ClaimMapping,
-        resolves_roles: bool,
-    ) -> Option<(TokenFault, &'static str)> {
+    pub(crate) fn refuses(self, claims: &Map<String, Value>) -> Option<(TokenFault, &'static str)> {
         match self {
             Self::Keycloak if !claims.get("typ").is_none_or(is_bearer) => {
                 Some((TokenFault::WrongType, "present the access token, not another one"))
             }
-            _ => self.refuses_groups(claims, mapping, resolves_roles),
+            _ => None,
         }
-    }
-
-    /// The same, where the groups are not in the token: they would silently be no groups. Where roles
-    /// are resolved, they count for nothing but the namespaces that they give.
-    pub(crate) fn refuses_groups(
-        self,
-        claims: &Map<String, Value>,
-        mapping: &ClaimMapping,
-        resolves_roles: bool,
-    ) -> Option<(TokenFault, &'static str)> {
-        let is_resolved =
-            resolves_roles && mapping.grants.iter().all(|grant| grant.namespaces.is_empty());
-        let is_missed = self == Self::EntraId
-            && !mapping.groups.is_empty()
-            && has_overage(claims)
-            && !is_resolved;
-        is_missed.then_some((
-            TokenFault::Unsupported,
-            "the token names its groups elsewhere: assign app roles, limit the claim to groups that \
-             are assigned to the application, or set a role resolver and grant no namespaces to groups",
-        ))
     }
 }
 
 const GOOGLE: &str = "https://accounts.google.com";
-
-fn has_overage(claims: &Map<String, Value>) -> bool {
-    let names_groups = claims.get("_claim_names").and_then(|names| names.get("groups")).is_some();
-    names_groups || claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false))
-}
 
 fn is_bearer(typ: &Value) -> bool {
     matches!(typ.as_str(), Some("Bearer" | "DPoP"))
@@ -178,8 +147,6 @@ fn is_bearer(typ: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GroupGrant;
-    use pipe_core::Namespace;
     use serde_json::json;
 
     /// REQ 002-17 to 002-20
@@ -209,28 +176,11 @@ mod tests {
         }
     }
 
-    /// REQ 002-17
-    #[test]
-    fn a_token_without_its_groups_is_refused_where_groups_are_mapped() {
-        let overage = json!({ "_claim_names": { "groups": "src1" } });
-        let claims = overage.as_object().unwrap();
-        let mapped = Preset::EntraId.mapping();
-        let refused = Preset::EntraId.refuses(claims, &mapped, false).map(|(fault, _)| fault);
-        assert_eq!(refused, Some(TokenFault::Unsupported));
-        assert_eq!(Preset::EntraId.refuses(claims, &ClaimMapping::new(), false), None);
-        assert_eq!(Preset::EntraId.refuses(&Map::new(), &mapped, false), None);
-        // A resolver knows the roles without them, and no namespaces.
-        assert_eq!(Preset::EntraId.refuses(claims, &mapped, true), None);
-        let grant = GroupGrant::new("g").with_namespace(Namespace::new("sales").unwrap());
-        assert!(Preset::EntraId.refuses(claims, &mapped.with_grant(grant), true).is_some());
-    }
-
     #[test]
     fn only_the_access_tokens_of_keycloak_are_taken() {
         for (typ, taken) in [("Bearer", true), ("DPoP", true), ("ID", false), ("Refresh", false)] {
             let claims = json!({ "typ": typ });
-            let refused =
-                Preset::Keycloak.refuses(claims.as_object().unwrap(), &ClaimMapping::new(), false);
+            let refused = Preset::Keycloak.refuses(claims.as_object().unwrap());
             assert_eq!(refused.is_none(), taken, "{typ}");
         }
     }

@@ -29,8 +29,6 @@ pub(crate) struct Trusted {
     pub(crate) reader: Option<Arc<dyn ClaimsReader>>,
     pub(crate) keeps_claims: bool,
     pub(crate) introspector: Option<Introspector>,
-    /// Whether a resolver says which roles somebody has.
-    pub(crate) resolves_roles: bool,
 }
 
 /// A token that was found good, and whose it is. Whom it is meant for, and when it ends, is looked
@@ -39,6 +37,8 @@ pub(crate) struct Trusted {
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) context: SecurityContext,
+    /// Whether a resolver has to say which groups its bearer is in.
+    pub(crate) groups_elsewhere: bool,
     /// For whom it is meant; `None` when it does not say, and we were told not to mind.
     audiences: Option<Box<[Box<str>]>>,
     times: Times,
@@ -162,8 +162,7 @@ impl Trusted {
 
     fn verified(&self, claims: Claims, trusted: usize, has_audience: bool) -> Result<Verified> {
         let members = claims.members();
-        let refusal = self.preset.refuses(members, self.mapper.mapping(), self.resolves_roles);
-        if let Some((fault, hint)) = refusal {
+        if let Some((fault, hint)) = self.preset.refuses(members) {
             return Err(refused(fault, &self.issuer).hint(hint));
         }
         let scopes: BTreeSet<String> = claims.scopes().map(str::to_owned).collect();
@@ -187,6 +186,7 @@ impl Trusted {
         context.tenant = caller.tenant;
         context.namespaces = caller.namespaces;
         context.roles = caller.roles;
+        context.groups = caller.groups;
         context.scopes = caller.scopes;
         context.token_id = claims.token_id().map(str::to_owned);
         if let Some(reader) = &self.reader {
@@ -198,7 +198,8 @@ impl Trusted {
         let times = claims.times();
         let is_kept = self.keeps_claims || claims.confirmation().is_some();
         let claims = is_kept.then_some(claims);
-        Ok(Verified { context, audiences, times, claims, trusted })
+        let groups_elsewhere = caller.groups_elsewhere;
+        Ok(Verified { context, groups_elsewhere, audiences, times, claims, trusted })
     }
 
     /// Whether a context with this issuer came from here.

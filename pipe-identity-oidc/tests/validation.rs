@@ -3,6 +3,8 @@
 
 #[path = "validation/binding.rs"]
 mod binding;
+#[path = "validation/groups.rs"]
+mod groups;
 #[path = "validation/issuers.rs"]
 mod issuers;
 #[path = "validation/opaque.rs"]

@@ -27,19 +27,39 @@ pub(crate) struct Call<'a> {
     path: &'a [&'a str],
     query: Option<&'a str>,
     body: Option<(HeaderValue, Vec<u8>)>,
-    /// Whether it may take as long as a write.
-    is_long: bool,
+    patience: Patience,
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// `http.timeout`
+    Read,
+    /// `write_timeout`
+    Write,
+    /// `cognify_timeout`
+    Cognify,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a [&'a str]) -> Self {
-        Self { method: Method::GET, path, query: None, body: None, is_long: false }
+        Self { method: Method::GET, path, query: None, body: None, patience: Patience::Read }
     }
 
     pub(crate) fn post(path: &'a [&'a str], body: &Value) -> Self {
         let json = HeaderValue::from_static("application/json");
         let body = Some((json, body.to_string().into_bytes()));
-        Self { method: Method::POST, path, query: None, body, is_long: false }
+        Self { method: Method::POST, path, query: None, body, patience: Patience::Read }
+    }
+
+    /// With an upload that takes the place of another.
+    pub(crate) fn patch(path: &'a [&'a str], content_type: HeaderValue, body: Vec<u8>) -> Self {
+        Self { method: Method::PATCH, ..Self::upload(path, content_type, body) }
+    }
+
+    /// It may take this long.
+    pub(crate) fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// With this query, of our own words and ids.
@@ -50,7 +70,7 @@ impl<'a> Call<'a> {
     /// An upload, which may take as long as a write.
     pub(crate) fn upload(path: &'a [&'a str], content_type: HeaderValue, body: Vec<u8>) -> Self {
         let body = Some((content_type, body));
-        Self { method: Method::POST, path, query: None, body, is_long: true }
+        Self { method: Method::POST, path, query: None, body, patience: Patience::Write }
     }
 }
 
@@ -104,7 +124,8 @@ impl Api {
         let Some(session) = &self.session else { return self.send_with(call, None).await };
         let token = session.token().await?;
         let answer = self.send_with(call, Some(&token)).await?;
-        if answer.status != 401 {
+        // Of a dataset that we may read and not write, the server says 401 too.
+        if answer.status != 401 || Fault::of(&answer, Asked::Work) == Fault::Denied {
             return Ok(answer);
         }
         let token = session.replace(&token).await?;
@@ -120,7 +141,11 @@ impl Api {
         call: &Call<'_>,
         token: Option<&std::sync::Arc<Token>>,
     ) -> Result<HttpResponse> {
-        let client = if call.is_long { &self.clients.writes } else { &self.clients.reads };
+        let client = match call.patience {
+            Patience::Read => &self.clients.reads,
+            Patience::Write => &self.clients.writes,
+            Patience::Cognify => &self.clients.runs,
+        };
         let mut request = client.request(call.method.clone(), call.path.iter().copied())?;
         if let Some(query) = call.query {
             request.set_query(query);

@@ -50,7 +50,8 @@ pub struct CogneeConfig {
     #[serde(default = "default_write_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub write_timeout: Duration,
-    /// How long to wait until a graph is made of texts; 15 minutes.
+    /// How long to wait until a graph is made of texts, or of one that took another's place; 15
+    /// minutes.
     #[serde(default = "default_cognify_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub cognify_timeout: Duration,
@@ -59,7 +60,8 @@ pub struct CogneeConfig {
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub poll_interval: Duration,
     /// Timeouts, certificate authorities, proxy. A suggestion reads the whole graph, of about a
-    /// kilobyte for each data point: `max_body` has to have room for it.
+    /// kilobyte for each data point, and so may a search with filters: `max_body` has to have room
+    /// for it.
     #[serde(default)]
     pub http: HttpConfig,
 }
@@ -169,7 +171,9 @@ impl CogneeConfig {
             let patient = self.http.clone().with_timeout(self.write_timeout);
             let reads = faults.keep_below("http", HttpClient::new(&self.http, &address))?;
             let writes = faults.keep_below("http", HttpClient::new(&patient, &address))?;
-            Some(Clients { reads, writes })
+            let patient = self.http.clone().with_timeout(self.cognify_timeout);
+            let runs = faults.keep_below("http", HttpClient::new(&patient, &address))?;
+            Some(Clients { reads, writes, runs })
         });
         match clients {
             Some(clients) if faults.is_empty() => Ok(clients),
@@ -195,11 +199,12 @@ impl fmt::Debug for CogneeConfig {
     }
 }
 
-/// Two clients of the same server, which differ in their patience.
+/// Clients of the same server, which differ in their patience.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) reads: HttpClient,
     pub(crate) writes: HttpClient,
+    pub(crate) runs: HttpClient,
 }
 
 /// How we log in.

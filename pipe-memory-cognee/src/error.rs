@@ -33,6 +33,10 @@ pub(crate) enum Fault {
     BudgetSpent,
     /// A language model or an embedding model does not work.
     ModelFails,
+    /// A text took another's place, and no graph could be made of it.
+    NotRebuilt,
+    /// There is no document of this id.
+    DocumentMissing,
     Invalid,
     RateLimited,
     Redirected,
@@ -56,15 +60,18 @@ impl Fault {
             (429, _) => Self::RateLimited,
             // A wrong password and a body in the wrong form are told in the same words.
             (400, _) if asked == Asked::Login => Self::LoginRefused,
+            (401, "UnauthorizedDataAccessError") => Self::Denied,
             (401, _) => Self::BadCredential,
             (402, _) => Self::BudgetSpent,
             (403, _) => Self::Denied,
             (404, "DatasetNotFoundError") => Self::DatasetMissing,
             (404, "NoDataError") => Self::NoData,
+            (404, "UpdateTargetNotFoundError" | "DataNotFoundError") => Self::DocumentMissing,
             (404, _) if text == "Not Found" => Self::RouteMissing,
             (409, _) => Self::Exists,
             (415, "IngestionError") if says("Local files are not accepted") => Self::NoUploads,
             (400 | 413 | 415 | 422, _) => Self::Invalid,
+            (500, REBUILD) => Self::NotRebuilt,
             (500, _) if says("litellm") || says("mbedding") => Self::ModelFails,
             _ => Self::Other,
         }
@@ -120,6 +127,14 @@ impl Fault {
                 "a model that the server needs does not work",
                 "check the server's settings LLM_* and EMBEDDING_*, and its log",
             ),
+            Self::NotRebuilt => (
+                K::Unexpected,
+                "the text is stored, and the server could not make a graph of it",
+                "check the server's settings LLM_* and EMBEDDING_*, then make the graph again",
+            ),
+            Self::DocumentMissing => {
+                (K::NotFound, "no text is stored under this key", "add it as a new document")
+            }
             Self::Invalid => (
                 K::InvalidArgument,
                 "the server does not accept the request",
@@ -171,6 +186,9 @@ pub(crate) fn malformed(answer: &HttpResponse) -> Error {
         .hint("check `address`, what stands in front of the server, and the server's version")
 }
 
+/// Not one of the server's names: it gives none to the failure of an update.
+const REBUILD: &str = "pipe.rebuild";
+
 /// What the server says of a request that it does not carry out.
 struct Refusal {
     /// `DatasetNotFoundError`, say; empty where none is named.
@@ -186,6 +204,10 @@ impl Refusal {
         const LONGEST: usize = 256 << 10;
         let body = body.get(..LONGEST.min(body.len()))?;
         let body: Value = serde_json::from_slice(body).ok()?;
+        // What an update came to, which is the body of a refusal too.
+        if body["status"] == "failed" && body["error"].is_object() {
+            return Some(Self { name: REBUILD.to_owned(), text: String::new() });
+        }
         let (error, detail) = (body.get("error"), body.get("detail"));
         let text = match (error.and_then(Value::as_str), detail) {
             (Some(error), Some(Value::String(detail))) => format!("{error} {detail}"),
@@ -256,6 +278,21 @@ mod tests {
                 422,
                 r#"{"detail":"The query must be a non-empty string. [QueryValidationError]"}"#,
                 Fault::Invalid,
+            ),
+            (
+                401,
+                r#"{"detail":"Dataset 9e5a not accessible. [UnauthorizedDataAccessError]"}"#,
+                Fault::Denied,
+            ),
+            (
+                404,
+                r#"{"detail":"No document found to update: … [UpdateTargetNotFoundError]"}"#,
+                Fault::DocumentMissing,
+            ),
+            (
+                500,
+                r#"{"status":"failed","data_id":"8a0a","error":{"error_class":"AuthenticationError","message":"…"}}"#,
+                Fault::NotRebuilt,
             ),
             (429, r#"{"error":"slow down"}"#, Fault::RateLimited),
             (

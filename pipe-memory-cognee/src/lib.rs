@@ -2,8 +2,11 @@
 
 mod api;
 mod archive;
+mod cognify;
 mod config;
 mod context;
+mod dataset;
+mod documents;
 mod error;
 mod fallback;
 mod local;
@@ -11,10 +14,13 @@ mod login;
 mod multipart;
 mod plugin;
 mod queue;
-mod texts;
+mod recall;
+mod search;
 
+pub use self::cognify::{CognifyEvent, CognifyProgress, CognifyReport, CognifyStream, Tokens};
 pub use self::config::{Auth, CogneeConfig, LoginAuth};
+pub use self::documents::{Document, Replaced};
 pub use self::fallback::{Delivery, Fallback, FallbackPolicy, Reads, Writes};
 pub use self::local::LocalMemory;
 pub use self::plugin::Cognee;
-pub use self::texts::{CognifyReport, Document};
+pub use self::recall::{Provenance, TextAnswer, TextHit};

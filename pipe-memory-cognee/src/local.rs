@@ -49,6 +49,8 @@ pub struct LocalMemory {
 const CAPACITY: usize = 100_000;
 /// Relations for each data point that there may be.
 const RELATIONS_EACH: usize = 10;
+/// The similarity of what has no word in common with a text.
+const UNLIKE: f64 = 1e-6;
 /// BM25 normalises by the length of a text. A text twice as long as this counts a little less.
 const USUAL_WORDS: f32 = 24.0;
 
@@ -169,9 +171,7 @@ impl LocalMemory {
         // Equal ones always come in the same order.
         found.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.id().cmp(&y.id())));
         let hit = |(score, point): (f32, &DataPoint)| {
-            // A score has no upper bound, a similarity has.
-            let similarity = f64::from(score / (1.0 + score));
-            Hit::new(point.clone(), similarity, Source::Local)
+            Hit::new(point.clone(), bounded(score), Source::Local)
         };
         found.into_iter().take(query.limit).map(hit).collect()
     }
@@ -270,6 +270,28 @@ impl Index {
     fn put(&mut self, id: &DataPointId, text: &str) {
         self.scorer.upsert(id, self.embedder.embed(text));
     }
+}
+
+/// A score has no upper bound, a similarity has.
+fn bounded(score: f32) -> f64 {
+    f64::from(score / (1.0 + score))
+}
+
+/// All of these, in the order of how much their words resemble the text, with a similarity of more
+/// than 0 and less than 1. What has no word in common comes last.
+pub(crate) fn rank(text: &str, points: Vec<DataPoint>) -> Vec<(DataPoint, f64)> {
+    let mut index = Index::new();
+    let points: BTreeMap<_, _> = points.into_iter().map(|point| (point.id(), point)).collect();
+    points.iter().for_each(|(id, point)| index.put(id, &point.text()));
+    let words = index.embedder.embed(text);
+    let score = |id: &DataPointId| index.scorer.score(id, &words).filter(|score| *score > 0.0);
+    let mut ranked: Vec<_> = points
+        .into_iter()
+        .map(|(id, point)| (point, score(&id).map_or(UNLIKE, |score| bounded(score).max(UNLIKE))))
+        .collect();
+    // Stable, so that equal ones stay in the order of their ids.
+    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    ranked
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(

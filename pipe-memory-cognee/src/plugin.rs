@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,12 +11,11 @@ use pipe_core::memory::{
     SearchQuery, Source, Suggester, check_batch,
 };
 use pipe_core::{Health, Plugin, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::{Api, Call, Reply, unexpected};
-use crate::archive::{Batch, WHOLE, data_point, is_ours};
+use crate::archive::Batch;
 use crate::config::CogneeConfig;
-use crate::context;
 use crate::error::Fault;
 use crate::multipart::Form;
 
@@ -33,7 +32,7 @@ pub(crate) struct Inner {
     pub(crate) cognify_timeout: Duration,
     pub(crate) poll_interval: Duration,
     /// The id of the dataset, once it is known.
-    id: Mutex<Option<String>>,
+    pub(crate) id: Mutex<Option<String>>,
     /// One writer at a time: what a relation leads to is read and sent again, and must not have
     /// changed in between.
     writing: tokio::sync::Mutex<()>,
@@ -41,9 +40,6 @@ pub(crate) struct Inner {
 
 /// How many data points go into one archive.
 const BATCH: usize = 1_000;
-/// How many edges are asked for, and how many when a filter leaves too few.
-const NARROW: usize = 100;
-const WIDE: usize = 1_000;
 /// A health check takes no longer.
 const HEALTH: Duration = Duration::from_secs(5);
 
@@ -185,14 +181,8 @@ impl Inner {
 
     /// Imports one archive, and checks what the server says about it.
     async fn import(&self, batch: &Batch<'_>) -> Result<()> {
-        let (content_type, body) = Form::new()?
-            .field("content_type", "cogx-archive")
-            .field("import_mode", "preserve")
-            .field("datasetName", &self.dataset)
-            .file("data", "batch.tar", &batch.archive()?)
-            .finish()?;
-        let call = Call::upload(&["api", "v1", "remember"], content_type, body);
-        let answer = self.api.send(&call).await?.json()?;
+        let archive = batch.archive()?;
+        let answer = self.upload(&archive).await?;
         let report = &answer["items"][0];
         let count = |field: &str| report[field].as_u64().and_then(|n| usize::try_from(n).ok());
         let imported = count("graph_nodes").zip(count("graph_edges"));
@@ -207,107 +197,31 @@ impl Inner {
             .with("edges", batch.size().1))
     }
 
-    async fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
-        query.check()?;
-        let body = |width: usize, dataset: &str| {
-            json!({
-                "query": query.text,
-                // No language model: only the context that it would be given, as objects.
-                "search_type": "GRAPH_COMPLETION",
-                "only_context": true,
-                "verbose": true,
-                "dataset_ids": [dataset],
-                "top_k": width,
-                // Earlier questions are no part of this one.
-                "session_id": format!("pipe-{:016x}", fastrand::u64(..)),
-            })
-        };
-        let mut width = NARROW;
+    /// By its id where the dataset is there: by its name, a user who may only read it would make
+    /// another one of that name.
+    async fn upload(&self, archive: &[u8]) -> Result<Value> {
+        let (mut id, was_known) = self.dataset_id().await?.unzip();
+        let mut may_be_stale = was_known == Some(true);
         loop {
-            let answer = self.ask(|dataset| Ask::Search(body(width, dataset))).await?;
-            let Some(answer) = answer else { return Ok(Vec::new()) };
-            let context = context::read(&answer)
-                .ok_or_else(|| unexpected("the search answers in an unknown form"))?;
-            let hits = context.found.into_iter().filter(|(point, _)| query.admits(point));
-            let hits: Vec<_> = hits
-                .take(query.limit)
-                .map(|(point, similarity)| Hit::new(point, similarity, Source::Cognee))
-                .collect();
-            if hits.len() == query.limit || context.edges < width || width == WIDE {
-                return Ok(hits);
-            }
-            width = WIDE;
-        }
-    }
-
-    /// All data points of ours.
-    async fn known(&self) -> Result<Vec<DataPoint>> {
-        let Some(graph) = self.ask(|_| Ask::Graph).await? else { return Ok(Vec::new()) };
-        let nodes = graph["nodes"].as_array();
-        let nodes = nodes.ok_or_else(|| unexpected("the graph comes in an unknown form"))?;
-        let ours = nodes.iter().filter(|node| node["type"].as_str().is_some_and(is_ours));
-        Ok(ours.filter_map(|node| data_point(node["properties"][WHOLE].as_str()?)).collect())
-    }
-
-    /// Asks about the dataset; `None` when there is none yet, or nothing in it.
-    async fn ask(&self, what: impl Fn(&str) -> Ask) -> Result<Option<Value>> {
-        let Some((mut id, was_known)) = self.dataset_id().await? else { return Ok(None) };
-        let mut may_be_stale = was_known;
-        loop {
-            let answer = match what(&id) {
-                Ask::Search(body) => {
-                    self.api.send(&Call::post(&["api", "v1", "search"], &body)).await?
-                }
-                Ask::Graph => {
-                    self.api.send(&Call::get(&["api", "v1", "datasets", &id, "graph"])).await?
-                }
+            let form =
+                Form::new()?.field("content_type", "cogx-archive").field("import_mode", "preserve");
+            let form = match &id {
+                Some(id) => form.field("datasetId", id),
+                None => form.field("datasetName", &self.dataset),
             };
-            match answer {
-                Reply::Json(answer) => return Ok(Some(answer)),
-                Reply::Refused(Fault::NoData, _) => return Ok(None),
-                // Somebody may have deleted it, and made another of the same name.
+            let (content_type, body) = form.file("data", "batch.tar", archive).finish()?;
+            let call = Call::upload(&["api", "v1", "remember"], content_type, body);
+            match self.api.send(&call).await? {
                 Reply::Refused(Fault::Denied | Fault::DatasetMissing, error) if may_be_stale => {
                     may_be_stale = false;
-                    match self.look_up().await? {
-                        None => return Ok(None),
-                        Some(now) if now == id => return Err(error),
-                        Some(now) => id = now,
+                    let now = self.look_up().await?;
+                    if now == id {
+                        return Err(error);
                     }
+                    id = now;
                 }
-                Reply::Refused(_, error) => return Err(error),
+                reply => return reply.json(),
             }
         }
     }
-
-    /// The id of the dataset, and whether it was known before.
-    async fn dataset_id(&self) -> Result<Option<(String, bool)>> {
-        let known = self.id.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(id) => Ok(Some((id, true))),
-            None => Ok(self.look_up().await?.map(|id| (id, false))),
-        }
-    }
-
-    async fn look_up(&self) -> Result<Option<String>> {
-        let id = self.find_dataset(&self.dataset).await?;
-        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
-        Ok(id)
-    }
-
-    /// The id of the dataset of this name.
-    pub(crate) async fn find_dataset(&self, name: &str) -> Result<Option<String>> {
-        let datasets = self.api.send(&Call::get(&["api", "v1", "datasets"])).await?.json()?;
-        let datasets = datasets.as_array();
-        let datasets =
-            datasets.ok_or_else(|| unexpected("the datasets come in an unknown form"))?;
-        let found = datasets.iter().find(|dataset| dataset["name"] == *name);
-        let id = found.and_then(|dataset| dataset["id"].as_str());
-        Ok(id.filter(|id| DataPointId::parse(id).is_some()).map(str::to_owned))
-    }
-}
-
-/// A question about the dataset.
-enum Ask {
-    Search(Value),
-    Graph,
 }

@@ -1,18 +1,27 @@
 //! What the client does beyond the contract, on a fake server.
 
-use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey, Relation, SearchQuery};
+use std::collections::BTreeSet;
+
+use pipe_core::memory::{
+    DataPoint, DataPointKind, Domain, GovernanceMemory, Integration, IntegrationPath,
+    IntegrationStatus, MemoryKey, Outcome, Relation, SearchQuery,
+};
 use pipe_core::{ErrorKind, SecretSource};
-use pipe_memory_cognee::{Auth, Cognee, CogneeConfig, CognifyReport, Document};
+use pipe_http::HttpConfig;
+use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
 use pipe_testkit::fake::{self, CogneeFault};
 
 fn memory(server: &fake::Cognee, auth: Auth) -> Cognee {
     Cognee::new(CogneeConfig::new(server.address(), auth)).expect("the settings are sound")
 }
 
+fn key(server: &fake::Cognee) -> Auth {
+    Auth::api_key(SecretSource::Value(server.create_api_key().as_str().into()))
+}
+
 async fn with_key() -> (Cognee, fake::Cognee) {
     let server = fake::Cognee::start().await;
-    let key = SecretSource::Value(server.create_api_key().as_str().into());
-    (memory(&server, Auth::api_key(key)), server)
+    (memory(&server, key(&server)), server)
 }
 
 fn domain(i: usize) -> DataPoint {
@@ -81,51 +90,93 @@ async fn an_unknown_form_is_unexpected() {
     }
 }
 
-fn document(key: &str, text: &str) -> Document {
-    Document::new(MemoryKey::new(key).expect("legal"), text)
-}
-
-async fn impatient(server: &fake::Cognee) -> Cognee {
-    let key = SecretSource::Value(server.create_api_key().as_str().into());
-    let config = CogneeConfig::new(server.address(), Auth::api_key(key));
-    let config = config.with_poll_interval(std::time::Duration::from_millis(1));
-    Cognee::new(config).expect("the settings are sound")
-}
-
+/// By its name, the server would make another dataset of that name, and say that all went well.
 #[tokio::test]
-async fn texts_become_a_graph_in_the_background() {
-    let server = fake::Cognee::start().await;
-    let memory = impatient(&server).await;
-    let nothing = memory.cognify_governance_data().await.expect("there is nothing to do");
-    assert_eq!(nothing, CognifyReport::NothingToDo);
-    let minutes =
-        [document("minutes/1", "The hub was chosen."), document("minutes/2", "/etc/passwd")];
-    memory.add_documents(&minutes).await.expect("they are stored");
-    memory.add_documents(&minutes).await.expect("they are stored already");
-    let done = memory.cognify_governance_data().await.expect("the graph is made");
-    assert!(matches!(done, CognifyReport::Completed { .. }), "{done:?}");
-    // Texts do not get between the data points.
-    assert_eq!(server.graph_size("governance"), (0, 0));
+async fn a_dataset_that_somebody_shares_for_reading_is_not_written_to() {
+    let (memory, server) = with_key().await;
+    memory.add_datapoints(&[domain(1)], &[]).await.expect("the import");
+    server.make_read_only();
+    // Whether its id is known already or not.
+    let other = self::memory(&server, key(&server));
+    for memory in [&memory, &other] {
+        let hits = memory.search_integrations(&SearchQuery::new("cards")).await;
+        assert_eq!(hits.expect("the search").len(), 1);
+        let error = memory.add_datapoints(&[domain(2)], &[]).await.expect_err("it is not ours");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:#}");
+        let hits = memory.search_integrations(&SearchQuery::new("cards")).await;
+        assert_eq!(hits.expect("the search").len(), 1);
+    }
 }
 
+fn integration(i: usize) -> DataPoint {
+    let key = |text: String| MemoryKey::new(text).expect("legal");
+    let source = key(if i.is_multiple_of(500) { "rare".into() } else { format!("d{}", i % 7) });
+    let status = match i % 1000 {
+        0 => IntegrationStatus::Failed,
+        _ => IntegrationStatus::Connected,
+    };
+    Integration::new(key(format!("INT-{i}")), source, key("target".into()), IntegrationPath::Hub)
+        .with_status(status)
+        // Those that are looked for are the furthest from the query.
+        .with_description(if i.is_multiple_of(500) { "weekly file" } else { "settlement of cards" })
+        .into()
+}
+
+/// However far they are from the query: the server compares no more than a hundred.
 #[tokio::test]
-async fn another_text_under_the_same_key_is_a_conflict() {
+async fn a_filter_finds_all_that_it_admits_among_thousands() {
     let (memory, _server) = with_key().await;
-    memory.add_documents(&[document("a", "one")]).await.expect("it is stored");
-    let error = memory.add_documents(&[document("a", "two")]).await.expect_err("it differs");
-    assert_eq!(error.kind(), ErrorKind::Conflict);
-    let error = memory.add_documents(&[document("b", " ")]).await.expect_err("it is empty");
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    let points: Vec<_> = (0..2500).map(integration).collect();
+    memory.add_datapoints(&points, &[]).await.expect("the import");
+    let rare = SearchQuery::new("settlement of cards")
+        .with_domain(MemoryKey::new("rare").expect("legal"))
+        .with_limit(20);
+    let keys = async |query: &SearchQuery| {
+        let hits = memory.search_integrations(query).await.expect("the search");
+        assert!(hits.iter().all(|hit| hit.similarity > 0.0), "{hits:?}");
+        assert!(hits.is_sorted_by(|a, b| a.similarity >= b.similarity), "{hits:?}");
+        hits.iter().map(|hit| hit.point.key().to_string()).collect::<BTreeSet<_>>()
+    };
+    let all = ["INT-0", "INT-1000", "INT-1500", "INT-2000", "INT-500"].map(str::to_owned).into();
+    assert_eq!(keys(&rare).await, all);
+    let failed = ["INT-0", "INT-1000", "INT-2000"].map(str::to_owned).into();
+    assert_eq!(keys(&rare.clone().with_outcome(Outcome::Failure)).await, failed);
+    assert_eq!(keys(&rare.with_limit(3)).await.len(), 3);
 }
 
+/// A filter that admits what is near needs no more than the search.
 #[tokio::test]
-async fn a_run_that_fails_says_by_what_class_of_fault() {
+async fn a_filter_that_is_filled_does_not_read_the_graph() {
+    let (memory, server) = with_key().await;
+    memory.add_datapoints(&(1..30).map(integration).collect::<Vec<_>>(), &[]).await.expect("added");
+    let query = SearchQuery::new("settlement").with_kind(DataPointKind::Integration).with_limit(5);
+    assert_eq!(memory.search_integrations(&query).await.expect("the search").len(), 5);
+    assert!(!server.requests().iter().any(|request| request.ends_with("/graph")));
+}
+
+/// What reads the whole graph names the setting that it does not fit into.
+#[tokio::test]
+async fn a_graph_without_room_names_the_setting() {
     let server = fake::Cognee::start().await;
-    let memory = impatient(&server).await;
-    memory.add_documents(&[document("a", "one")]).await.expect("it is stored");
-    server.break_model();
-    let error = memory.cognify_governance_data().await.expect_err("the model refuses");
-    assert_eq!(error.context("error_class"), Some("AuthenticationError"), "{error:#}");
+    let memory = memory(&server, key(&server));
+    memory.add_datapoints(&(0..200).map(domain).collect::<Vec<_>>(), &[]).await.expect("added");
+    let http = HttpConfig::new().with_max_body(20_000);
+    let config = CogneeConfig::new(server.address(), key(&server)).with_http(http);
+    let small = Cognee::new(config).expect("the settings are sound");
+    let key = |text: &str| MemoryKey::new(text).expect("legal");
+    let relation = Relation::new(domain(1).id(), "feeds", domain(2).id()).expect("legal");
+    let errors = [
+        small.suggest_integration_path(&key("a"), &key("b")).await.err(),
+        small.add_datapoints(&[], &[relation]).await.err(),
+    ];
+    for error in errors {
+        let error = error.expect("there is no room for it");
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+        assert_eq!(error.context("setting"), Some("http.max_body"));
+        assert!(error.hint_text().contains("http.max_body"), "{error:#}");
+    }
+    let evidence = memory.suggest_integration_path(&key("a"), &key("b")).await;
+    assert_eq!(evidence.expect("there is room"), None);
 }
 
 #[test]

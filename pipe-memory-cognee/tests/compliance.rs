@@ -20,7 +20,7 @@ async fn denied() -> Option<(Cognee, fake::Cognee)> {
     let (memory, server) = with_key().await;
     let domain = pipe_core::memory::Domain::new("a".parse().expect("legal"));
     memory.add_datapoints(&[domain.into()], &[]).await.expect("it is allowed yet");
-    server.deny();
+    server.revoke_api_keys();
     Some((memory, server))
 }
 
@@ -35,6 +35,32 @@ mod api_key {
 
     async fn cognee() -> Option<(Cognee, fake::Cognee)> {
         Some(with_key().await)
+    }
+
+    pipe_testkit::memory_compliance!(cognee, denied = denied, unavailable = unavailable);
+}
+
+/// With all decorators around, as a service would have it.
+mod wrapped {
+    use pipe_testkit::wrapped::{
+        MemoryStack, MemoryStackWithoutRetry, memory_stack, memory_stack_without_retry,
+    };
+
+    use super::*;
+
+    async fn cognee() -> Option<(MemoryStack<Cognee>, fake::Cognee)> {
+        let (memory, server) = with_key().await;
+        Some((memory_stack(memory), server))
+    }
+
+    async fn denied() -> Option<(MemoryStack<Cognee>, fake::Cognee)> {
+        let (memory, server) = super::denied().await?;
+        Some((memory_stack(memory), server))
+    }
+
+    async fn unavailable() -> Option<(MemoryStackWithoutRetry<Cognee>, fake::Cognee)> {
+        let (memory, server) = super::unavailable().await?;
+        Some((memory_stack_without_retry(memory), server))
     }
 
     pipe_testkit::memory_compliance!(cognee, denied = denied, unavailable = unavailable);

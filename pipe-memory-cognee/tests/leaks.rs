@@ -36,7 +36,13 @@ async fn drive(server: &fake::Cognee, canary: &Canary, auth: Auth, text: &str) {
         let suggested = memory.suggest_integration_path(&key("a"), &key("b")).await;
         canary.look_at_result("suggest_integration_path", &suggested);
         let document = Document::new(key("minutes"), text);
-        canary.look_at_result("add_documents", &memory.add_documents(&[document]).await);
+        let added = memory.add_documents(std::slice::from_ref(&document)).await;
+        canary.look_at_result("add_documents", &added);
+        canary.look_at_result("replace_document", &memory.replace_document(&document).await);
+        let found = memory.search_documents(text, 5).await;
+        canary.look_at_result("search_documents", &found.map(|hits| hits.len()));
+        let answer = memory.answer_with_language_model(text).await;
+        canary.look_at_result("answer_with_language_model", &answer);
         let made = memory.cognify_governance_data().await;
         canary.look_at_result("cognify_governance_data", &made);
         canary.look_at_debug("health", &memory.health().await);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipe_core::wrap::{CachePolicy, Cached, Observed, Observer, Retry, RetryPolicy, Timeout};
-use pipe_core::{Error, IdentityPlugin, SecretsPlugin};
+use pipe_core::{Error, ErrorKind, GovernanceMemory, IdentityPlugin, SecretsPlugin};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// What to put around a plugin. From the inside out: a bound on each attempt, repetition, a cache.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
@@ -21,27 +22,57 @@ pub(crate) struct Decorators {
     cache: Option<CachePolicy>,
 }
 
-impl Decorators {
+/// What to put around a memory. From the inside out: a bound on each attempt, repetition.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MemoryDecorators {
+    /// How long each attempt may take, such as `5m`: room for the largest addition.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
+    timeout: Option<Duration>,
+    /// How often, and for how long, to try.
+    retry: Option<RetryPolicy>,
+}
+
+/// The decorators of one section.
+pub(crate) trait Check: Default + DeserializeOwned + schemars::JsonSchema {
     /// Each fault with the decorator and, where it has some, the setting.
-    pub(crate) fn check(&self) -> Vec<(&'static str, Error)> {
-        let timeout = self
-            .timeout
-            .is_some_and(|timeout| timeout.is_zero())
-            .then(|| Error::new(pipe_core::ErrorKind::ConfigInvalid, "must be more than nothing"));
-        let retry = self.retry.as_ref().and_then(|policy| policy.check().err());
+    fn check(&self) -> Vec<(&'static str, Error)>;
+}
+
+impl Check for Decorators {
+    fn check(&self) -> Vec<(&'static str, Error)> {
         let cache = self.cache.as_ref().and_then(|policy| policy.check().err());
-        let named = [("timeout", timeout), ("retry", retry), ("cache", cache)];
-        named.into_iter().filter_map(|(name, error)| Some((name, error?))).collect()
+        faults(self.timeout, self.retry.as_ref(), cache)
     }
+}
+
+impl Check for MemoryDecorators {
+    fn check(&self) -> Vec<(&'static str, Error)> {
+        faults(self.timeout, self.retry.as_ref(), None)
+    }
+}
+
+fn faults(
+    timeout: Option<Duration>,
+    retry: Option<&RetryPolicy>,
+    cache: Option<Error>,
+) -> Vec<(&'static str, Error)> {
+    let timeout = timeout
+        .is_some_and(|timeout| timeout.is_zero())
+        .then(|| Error::new(ErrorKind::ConfigInvalid, "must be more than nothing"));
+    let retry = retry.and_then(|policy| policy.check().err());
+    let named = [("timeout", timeout), ("retry", retry), ("cache", cache)];
+    named.into_iter().filter_map(|(name, error)| Some((name, error?))).collect()
 }
 
 /// Puts the decorators around a plugin, the observer outermost: a hit of the cache is an access
 /// too.
 macro_rules! decorate {
-    ($name:ident, $plugin:ident) => {
+    ($name:ident, $plugin:ident, $decorators:ident $(, $cache:ident)?) => {
         pub(crate) fn $name(
             mut plugin: Arc<dyn $plugin>,
-            decorators: &Decorators,
+            decorators: &$decorators,
             observer: Option<&Arc<dyn Observer>>,
         ) -> Arc<dyn $plugin> {
             if let Some(limit) = decorators.timeout {
@@ -50,9 +81,9 @@ macro_rules! decorate {
             if let Some(policy) = &decorators.retry {
                 plugin = Arc::new(Retry::with_policy(plugin, policy.clone()));
             }
-            if let Some(policy) = &decorators.cache {
+            $(if let Some(policy) = &decorators.$cache {
                 plugin = Arc::new(Cached::new(plugin, policy.clone()));
-            }
+            })?
             if let Some(observer) = observer {
                 plugin = Arc::new(Observed::new(plugin, Arc::clone(observer)));
             }
@@ -60,5 +91,7 @@ macro_rules! decorate {
         }
     };
 }
-decorate!(around_secrets, SecretsPlugin);
-decorate!(around_identity, IdentityPlugin);
+decorate!(around_secrets, SecretsPlugin, Decorators, cache);
+decorate!(around_identity, IdentityPlugin, Decorators, cache);
+// What was added to a memory is found by the next search, whoever added it.
+decorate!(around_memory, GovernanceMemory, MemoryDecorators);

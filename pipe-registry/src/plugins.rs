@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pipe_core::{
-    Error, ErrorKind, Health, HealthStatus, IdentityPlugin, Plugin, Result, SecretsPlugin,
+    Error, ErrorKind, GovernanceMemory, Health, HealthStatus, IdentityPlugin, Plugin, Result,
+    SecretsPlugin,
 };
 
 /// The instance of an entry that has no name of its own.
@@ -17,6 +18,7 @@ pub(crate) const DEFAULT: &str = "default";
 pub struct Plugins {
     pub(crate) secrets: BTreeMap<String, Arc<dyn SecretsPlugin>>,
     pub(crate) identity: BTreeMap<String, Arc<dyn IdentityPlugin>>,
+    pub(crate) memory: BTreeMap<String, Arc<dyn GovernanceMemory>>,
 }
 
 /// How all plugins are.
@@ -46,6 +48,14 @@ impl Plugins {
         find(&self.identity, "identity", instance)
     }
 
+    /// The memory of this instance; `default` when the section is a single entry.
+    ///
+    /// # Errors
+    /// `NotFound`, naming the instances that there are.
+    pub fn memory(&self, instance: &str) -> Result<Arc<dyn GovernanceMemory>> {
+        find(&self.memory, "memory", instance)
+    }
+
     /// All secrets plugins with the names of their instances, in the order of these.
     pub fn all_secrets(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn SecretsPlugin>)> {
         self.secrets.iter().map(|(name, plugin)| (name.as_str(), plugin))
@@ -54,6 +64,11 @@ impl Plugins {
     /// All identity plugins with the names of their instances, in the order of these.
     pub fn all_identity(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn IdentityPlugin>)> {
         self.identity.iter().map(|(name, plugin)| (name.as_str(), plugin))
+    }
+
+    /// All memories with the names of their instances, in the order of these.
+    pub fn all_memory(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn GovernanceMemory>)> {
+        self.memory.iter().map(|(name, plugin)| (name.as_str(), plugin))
     }
 
     /// Asks all plugins at once how they are (REQ 001-104). It takes as long as the slowest answer.
@@ -91,7 +106,11 @@ impl Plugins {
             let plugin: &dyn Plugin = &**plugin;
             (format!("identity.{name}"), plugin)
         });
-        secrets.chain(identity)
+        let memory = self.memory.iter().map(|(name, plugin)| {
+            let plugin: &dyn Plugin = &**plugin;
+            (format!("memory.{name}"), plugin)
+        });
+        secrets.chain(identity).chain(memory)
     }
 }
 

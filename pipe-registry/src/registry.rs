@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pipe_core::wrap::Observer;
-use pipe_core::{IdentityPlugin, Result, SecretsPlugin};
+use pipe_core::{GovernanceMemory, IdentityPlugin, Result, SecretsPlugin};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::decorators::{around_identity, around_secrets};
+use crate::decorators::{around_identity, around_memory, around_secrets};
 use crate::document::{self, Format};
 use crate::kind::{Kind, Kinds};
 use crate::section::Document;
@@ -24,6 +24,7 @@ use crate::{Fault, Faults, Plugins};
 pub struct Registry {
     pub(crate) secrets: Kinds<dyn SecretsPlugin>,
     pub(crate) identity: Kinds<dyn IdentityPlugin>,
+    pub(crate) memory: Kinds<dyn GovernanceMemory>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -60,6 +61,19 @@ impl Registry {
         self
     }
 
+    /// Adds a kind of memory.
+    #[must_use]
+    pub fn with_memory_kind<C, P, F>(mut self, kind: impl Into<String>, make: F) -> Self
+    where
+        C: DeserializeOwned + JsonSchema,
+        P: GovernanceMemory,
+        F: Fn(C) -> Result<P> + Send + Sync + 'static,
+    {
+        let make = move |config| make(config).map(|plugin| Arc::new(plugin) as Arc<_>);
+        self.memory.insert(kind.into(), Kind::new::<C>(make));
+        self
+    }
+
     /// Tells this observer of every call to every plugin, around all other decorators.
     #[must_use]
     pub fn with_observer(self, observer: impl Observer) -> Self {
@@ -81,8 +95,10 @@ impl Registry {
             identity: document.section("identity", &self.identity, &|plugin, decorators| {
                 around_identity(plugin, decorators, observer)
             }),
+            memory: document.section("memory", &self.memory, &|plugin, decorators| {
+                around_memory(plugin, decorators, observer)
+            }),
         };
-        document.no_kinds("memory");
         document.into_faults().map(|()| plugins)
     }
 
@@ -106,6 +122,7 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("secrets", &self.secrets.keys().collect::<BTreeSet<_>>())
             .field("identity", &self.identity.keys().collect::<BTreeSet<_>>())
+            .field("memory", &self.memory.keys().collect::<BTreeSet<_>>())
             .field("observer", &self.observer)
             .finish()
     }

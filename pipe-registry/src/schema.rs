@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::Registry;
-use crate::decorators::Decorators;
+use crate::decorators::{Decorators, MemoryDecorators};
 use crate::kind::Kinds;
 
 /// What the schema of settings is generated with, wherever it is.
@@ -23,12 +23,21 @@ impl Registry {
     #[must_use]
     pub fn schema(&self) -> Value {
         let mut generator = generator();
-        let decorators = generator.subschema_for::<Decorators>();
-        let secrets = entry(&self.secrets, &decorators, &mut generator);
-        let identity = entry(&self.identity, &decorators, &mut generator);
+        let mut sections = Vec::new();
+        if !self.secrets.is_empty() {
+            let decorators = generator.subschema_for::<Decorators>();
+            sections.push(("secrets", entry(&self.secrets, &decorators, &mut generator)));
+        }
+        if !self.identity.is_empty() {
+            let decorators = generator.subschema_for::<Decorators>();
+            sections.push(("identity", entry(&self.identity, &decorators, &mut generator)));
+        }
+        if !self.memory.is_empty() {
+            let decorators = generator.subschema_for::<MemoryDecorators>();
+            sections.push(("memory", entry(&self.memory, &decorators, &mut generator)));
+        }
         let mut definitions = generator.take_definitions(true);
-        definitions.insert("secrets".to_owned(), secrets);
-        definitions.insert("identity".to_owned(), identity);
+        definitions.extend(sections.into_iter().map(|(name, entry)| (name.to_owned(), entry)));
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "plugins of the pipe family",
@@ -42,7 +51,7 @@ impl Registry {
                 },
                 "secrets": section("secrets", self.secrets.is_empty()),
                 "identity": section("identity", self.identity.is_empty()),
-                "memory": section("memory", true),
+                "memory": section("memory", self.memory.is_empty()),
             },
             "$defs": definitions,
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decorators::Decorators;
+use crate::decorators::Check;
 use crate::document::Node;
 use crate::kind::{Kinds, Where, join, read, refused};
 use crate::plugins::DEFAULT;
@@ -41,11 +41,11 @@ impl<'a> Document<'a> {
     }
 
     /// The plugins of a section, by instance, decorated.
-    pub(crate) fn section<P: ?Sized + 'static>(
+    pub(crate) fn section<P: ?Sized + 'static, D: Check>(
         &mut self,
         section: &'static str,
         kinds: &Kinds<P>,
-        decorate: &dyn Fn(Arc<P>, &Decorators) -> Arc<P>,
+        decorate: &dyn Fn(Arc<P>, &D) -> Arc<P>,
     ) -> BTreeMap<String, Arc<P>> {
         let mut plugins = BTreeMap::new();
         for (instance, place, entry) in self.entries(section) {
@@ -54,13 +54,6 @@ impl<'a> Document<'a> {
             }
         }
         plugins
-    }
-
-    /// A section of which this version knows no kinds: every entry's kind is unknown.
-    pub(crate) fn no_kinds(&mut self, section: &'static str) {
-        for (_, place, entry) in self.entries(section) {
-            self.kind(section, &place, entry, &Kinds::<()>::new());
-        }
     }
 
     /// The instances of a section with their places.
@@ -87,16 +80,16 @@ impl<'a> Document<'a> {
         entries
     }
 
-    fn entry<P: ?Sized + 'static>(
+    fn entry<P: ?Sized + 'static, D: Check>(
         &mut self,
         section: &str,
         place: &str,
         entry: &Node,
         kinds: &Kinds<P>,
-        decorate: &dyn Fn(Arc<P>, &Decorators) -> Arc<P>,
+        decorate: &dyn Fn(Arc<P>, &D) -> Arc<P>,
     ) -> Option<Arc<P>> {
         let kind = self.kind(section, place, entry, kinds);
-        let decorators = self.decorators(&join(place, "decorators"), entry);
+        let decorators = self.decorators::<D>(&join(place, "decorators"), entry);
         let nothing = Node::Table(Vec::new());
         let settings = entry.child("settings").unwrap_or(&nothing);
         let at = Where { place: &join(place, "settings"), development: self.development };
@@ -131,10 +124,10 @@ impl<'a> Document<'a> {
         None
     }
 
-    fn decorators(&mut self, place: &str, entry: &Node) -> Option<Decorators> {
-        let Some(node) = entry.child("decorators") else { return Some(Decorators::default()) };
+    fn decorators<D: Check>(&mut self, place: &str, entry: &Node) -> Option<D> {
+        let Some(node) = entry.child("decorators") else { return Some(D::default()) };
         let at = Where { place, development: self.development };
-        let decorators: Decorators = self.keep(read(node, &at))?;
+        let decorators: D = self.keep(read(node, &at))?;
         let faults = decorators.check();
         for (name, error) in &faults {
             for (setting, message) in refused(error) {

@@ -4,11 +4,12 @@
 //! logs bodies that it cannot read, values and all, and waits without end for an answer.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{HeaderName, Method};
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, Result, TokenFault};
 use pipe_http::{HttpClient, HttpResponse, HttpStream};
 
 use crate::auth::Auth;
@@ -23,8 +24,10 @@ const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group
 pub(crate) struct Client {
     requests: HttpClient,
     watches: HttpClient,
-    auth: Auth,
+    auth: Arc<Auth>,
     impersonate: HeaderMap,
+    /// When what is known of whom we act for stops being true.
+    ends: Option<SystemTime>,
     pub(crate) timeout: Duration,
     pub(crate) max_body: usize,
 }
@@ -34,22 +37,35 @@ impl Client {
         requests: HttpClient,
         watches: HttpClient,
         auth: Auth,
-        impersonate: Option<&Impersonation>,
+        impersonate: HeaderMap,
         (timeout, max_body): (Duration, usize),
     ) -> Self {
-        let mut headers = HeaderMap::new();
-        if let Some(Impersonation { user, groups }) = impersonate {
-            // Both are visible ASCII, which was checked with the settings.
-            if let Ok(user) = HeaderValue::try_from(user) {
-                headers.insert(IMPERSONATE_USER, user);
-            }
-            for group in groups {
-                if let Ok(group) = HeaderValue::try_from(group) {
-                    headers.append(IMPERSONATE_GROUP, group);
-                }
-            }
+        let auth = Arc::new(auth);
+        Self { requests, watches, auth, impersonate, ends: None, timeout, max_body }
+    }
+
+    /// The same server by the same connections, on behalf of somebody until then.
+    pub(crate) fn acting_for(&self, impersonate: HeaderMap, ends: SystemTime) -> Self {
+        Self {
+            requests: self.requests.clone(),
+            watches: self.watches.clone(),
+            auth: Arc::clone(&self.auth),
+            impersonate,
+            ends: Some(ends),
+            timeout: self.timeout,
+            max_body: self.max_body,
         }
-        Self { requests, watches, auth, impersonate: headers, timeout, max_body }
+    }
+
+    /// Whether somebody else is acted for.
+    pub(crate) fn impersonates(&self) -> bool {
+        !self.impersonate.is_empty()
+    }
+
+    /// How long what is known of whom we act for is true; for ever when we act for nobody.
+    pub(crate) fn left(&self) -> Duration {
+        let left = |end: SystemTime| end.duration_since(SystemTime::now()).unwrap_or_default();
+        self.ends.map_or(Duration::MAX, left)
     }
 
     /// The whole URL of a path of the API.
@@ -59,6 +75,7 @@ impl Client {
 
     /// Sends a request once, and once more when its token was refused and there is another by now.
     pub(crate) async fn send(&self, request: impl Make) -> Result<HttpResponse> {
+        self.check_end()?;
         let shown = self.auth.header().await?;
         let answer = self.requests.send(self.ready(request()?, shown.clone())).await?;
         let (401, Some(refused)) = (answer.status, shown) else { return Ok(answer) };
@@ -83,6 +100,7 @@ impl Client {
 
     /// Opens an endless answer.
     pub(crate) async fn stream(&self, asked: &Asked<'_>, request: impl Make) -> Result<HttpStream> {
+        self.check_end()?;
         let shown = self.auth.header().await?;
         let mut answer = self.watches.stream(self.ready(request()?, shown.clone())).await?;
         if let (401, Some(refused)) = (answer.status(), shown)
@@ -94,6 +112,15 @@ impl Client {
             return Ok(answer);
         }
         Err(refusal(&answer.whole().await?, asked))
+    }
+
+    fn check_end(&self) -> Result<()> {
+        if !self.left().is_zero() {
+            return Ok(());
+        }
+        let kind = ErrorKind::TokenRejected(TokenFault::Expired);
+        Err(Error::new(kind, "what is known of the caller is no longer true")
+            .hint("check the caller's token again, and act for what it says"))
     }
 
     fn ready(
@@ -121,6 +148,27 @@ impl fmt::Debug for Client {
             .field("impersonate", &self.impersonate)
             .finish_non_exhaustive()
     }
+}
+
+/// The headers that say on whose behalf a request is made.
+///
+/// # Errors
+/// `InvalidArgument` for a name that a header does not carry as it is. Without its header, the
+/// request would be ours.
+pub(crate) fn impersonating(impersonation: &Impersonation) -> Result<HeaderMap> {
+    let value = |name: &str| {
+        let value = HeaderValue::try_from(name).ok();
+        value.filter(|_| !name.is_empty() && name.trim() == name).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "not a name that a header can carry")
+                .hint("use visible ASCII")
+        })
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(IMPERSONATE_USER, value(&impersonation.user)?);
+    for group in &impersonation.groups {
+        headers.append(IMPERSONATE_GROUP, value(group)?);
+    }
+    Ok(headers)
 }
 
 /// Makes a request, and makes it again where it has to be sent again: no copy of a body is kept.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use pipe_core::rbac::KubernetesUser;
 use pipe_core::{ConfigFaults, Result, SecretSource};
 use pipe_http::{HttpConfig, ServerAddress};
 use serde::Deserialize;
@@ -321,6 +322,15 @@ impl Impersonation {
         if !self.groups.iter().all(|group| sound(group)) {
             faults.add("impersonate.groups", "must be visible ASCII, and not empty");
         }
+    }
+}
+
+/// For an instance that acts for one caller alone; for one that acts for many, see
+/// [`Kubernetes::as_caller`](crate::Kubernetes::as_caller). When the caller's context ends is not
+/// kept.
+impl From<&KubernetesUser> for Impersonation {
+    fn from(user: &KubernetesUser) -> Self {
+        user.groups().fold(Self::user(user.name()), Self::with_group)
     }
 }
 

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::auth::Auth;
-use crate::client::Client;
+use crate::client::{Client, impersonating};
 use crate::config::{Connection, Impersonation, KubeconfigConnection, KubernetesConfig, checked};
 use crate::names::check_namespace;
 
@@ -96,9 +96,14 @@ fn finish(
     // Watches have connections of their own: an HTTP/2 connection carries 100 streams, and reads
     // must not wait for the end of a watch.
     let watches = faults.keep_below("http", HttpClient::new(&http, &checkable))?;
-    let impersonate = config.impersonate.clone().or(target.impersonate);
+    let (setting, impersonate) = match &config.impersonate {
+        Some(set) => ("impersonate", Some(set)),
+        None => ("connection.context", target.impersonate.as_ref()),
+    };
+    let impersonate = impersonate.map(impersonating).transpose();
+    let impersonate = faults.keep(setting, impersonate)?.unwrap_or_default();
     let timeout = (http.timeout, http.max_body);
-    let client = Client::new(requests, watches, auth, impersonate.as_ref(), timeout);
+    let client = Client::new(requests, watches, auth, impersonate, timeout);
     Some(Connected { client, namespace: namespace? })
 }
 

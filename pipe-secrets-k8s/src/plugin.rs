@@ -6,19 +6,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pipe_core::identity::ServiceAuthRequest;
 use pipe_core::pod::{EnvInjection, PodFragment, SecretMount};
+use pipe_core::rbac::KubernetesUser;
 use pipe_core::secrets::{
     ListQuery, Secret, SecretStream, SecretVersion, SecretsCapabilities, WriteOutcome, WriterTurn,
     WriterTurns,
 };
 use pipe_core::{
-    Error, ErrorKind, Health, IdentityPlugin, Namespace, Plugin, Result, SecretData, SecretRef,
-    SecretsPlugin,
+    ConfigFaults, Error, ErrorKind, Health, IdentityPlugin, Namespace, Plugin, Result, SecretData,
+    SecretRef, SecretsPlugin,
 };
 
 use crate::access::AccessReport;
 use crate::apply::{Only, SecretOptions};
-use crate::client::Client;
-use crate::config::KubernetesConfig;
+use crate::client::{Client, impersonating};
+use crate::config::{Impersonation, KubernetesConfig};
 use crate::connect::{Connected, connect};
 use crate::names::{check_keys, namespace_or, object_name};
 use crate::object::Place;
@@ -45,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) watches: Watches,
     /// Writers of one Secret in this process take turns: each would else make the read of all
     /// others stale. Writers elsewhere are met by trying again.
-    turns: WriterTurns,
+    turns: Arc<WriterTurns>,
 }
 
 impl Kubernetes {
@@ -77,13 +78,38 @@ impl Kubernetes {
     ) -> Result<Self> {
         let Connected { client, namespace } = connect(&config, identity)?;
         Ok(Self(Arc::new(Inner {
-            turns: WriterTurns::new(client.timeout),
+            turns: Arc::new(WriterTurns::new(client.timeout)),
             client,
             namespace,
             name: config.name,
             field_manager: config.field_manager,
             page_size: config.page_size,
             watches: Watches::default(),
+        })))
+    }
+
+    /// The same cluster on behalf of a caller (REQ 002-49), as RBAC lets that caller do it, and until
+    /// what is known of the caller ends. What it returns is cheap to make and to drop: it shares
+    /// connections, our own credentials and the turns of writers, and has watches of its own. Our
+    /// own identity needs the right to act for the caller's user and groups
+    /// ([`GroupRights::impersonator`](pipe_core::rbac::GroupRights::impersonator)).
+    ///
+    /// Decorators go around it, not around what it is made of: a cache that serves several callers
+    /// would serve one what only another may read.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where the instance acts on somebody's behalf already (`impersonate`, the
+    /// kubeconfig's `as`, another caller): nobody may change from one caller to another.
+    pub fn as_caller(&self, caller: &KubernetesUser) -> Result<Self> {
+        let client = self.0.acting_for(caller).map_err(|error| self.locate(error, "as_caller"))?;
+        Ok(Self(Arc::new(Inner {
+            name: self.0.name.clone(),
+            client,
+            namespace: self.0.namespace.clone(),
+            field_manager: self.0.field_manager.clone(),
+            page_size: self.0.page_size,
+            watches: self.0.watches.beside(),
+            turns: Arc::clone(&self.0.turns),
         })))
     }
 
@@ -239,6 +265,21 @@ impl Kubernetes {
 
     async fn turn(&self, place: &Place<'_>) -> Result<WriterTurn<'_>> {
         self.0.turns.take(&(place.namespace, &place.object)).await
+    }
+}
+
+impl Inner {
+    fn acting_for(&self, caller: &KubernetesUser) -> Result<Client> {
+        if self.client.impersonates() {
+            let reason = Error::new(
+                ErrorKind::ConfigInvalid,
+                "the instance acts on somebody's behalf already",
+            );
+            let hint = "leave it out of an instance that acts for its callers, and make each of them of that";
+            return Err(ConfigFaults::about("impersonate", reason.hint(hint)));
+        }
+        let headers = impersonating(&Impersonation::from(caller))?;
+        Ok(self.client.acting_for(headers, caller.expires_at()))
     }
 }
 

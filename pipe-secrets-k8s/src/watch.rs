@@ -5,6 +5,7 @@
 //! whoever joins sees the present first and nothing older after it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -40,13 +41,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A fault that may pass by itself is told when it did not pass so often in a row.
 const PATIENCE: u32 = 3;
 
-/// The watches that are under way.
+/// The watches that are under way. Those of several callers share their number, because they share
+/// connections, and nothing else: what one may see, another may not.
 #[derive(Debug, Default)]
-pub(crate) struct Watches(Mutex<HashMap<Target, Weak<Shared>>>);
+pub(crate) struct Watches {
+    all: Arc<Mutex<HashMap<Target, Weak<Shared>>>>,
+    /// Whose these are: a number for each caller who came, zero for the instance itself.
+    caller: u64,
+}
 
-/// What is watched.
+/// What is watched, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Target {
+    caller: u64,
     namespace: String,
     object: String,
 }
@@ -81,7 +88,8 @@ pub(crate) async fn watch(inner: &Arc<Inner>, secret: &SecretRef) -> Result<Secr
             .hint("leave the version out of the reference"));
     }
     let place = Place::of(secret, &inner.namespace)?;
-    let target = Target { namespace: place.namespace.to_owned(), object: place.object };
+    let (caller, namespace) = (inner.watches.caller, place.namespace.to_owned());
+    let target = Target { caller, namespace, object: place.object };
     let (revision, event) = list(inner, &target).await?;
     let shared = share(inner, target, revision, &event).await?;
     let states = shared.states.clone();
@@ -93,11 +101,18 @@ pub(crate) async fn watch(inner: &Arc<Inner>, secret: &SecretRef) -> Result<Secr
 impl Watches {
     /// Ends all watches: their streams end too.
     pub(crate) fn close(&self) {
-        for (_, shared) in self.lock().drain() {
-            if let Some(shared) = shared.upgrade() {
-                shared.task.abort();
-            }
+        let is_own = |target: &Target, _: &mut _| target.caller == self.caller;
+        let ended: Vec<_> = self.lock().extract_if(is_own).collect();
+        for shared in ended.iter().filter_map(|(_, shared)| shared.upgrade()) {
+            shared.task.abort();
         }
+    }
+
+    /// Room for the watches of another caller.
+    pub(crate) fn beside(&self) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let caller = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { all: Arc::clone(&self.all), caller }
     }
 
     fn find(&self, target: &Target) -> Option<Arc<Shared>> {
@@ -106,7 +121,7 @@ impl Watches {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Target, Weak<Shared>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_room(&self) -> Result<()> {
@@ -246,7 +261,7 @@ impl Task {
     }
 
     async fn read(&self, mut stream: HttpStream) -> Result<Ended> {
-        let end = Instant::now() + WATCH_DEADLINE;
+        let end = Instant::now() + WATCH_DEADLINE.min(self.inner.client.left());
         let mut lines = Lines::new(self.inner.client.max_body);
         loop {
             let left = end.saturating_duration_since(Instant::now());

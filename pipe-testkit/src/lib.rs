@@ -14,7 +14,8 @@ mod stage;
 pub mod wrapped;
 
 pub use self::cases::{
-    IDENTITY_CASES, IdentityCase, MEMORY_CASES, MemoryCase, Needs, SECRETS_CASES, SecretsCase,
+    IDENTITY_CASES, IdentityCase, MEMORY_CASES, MemoryCase, Needs, SECRETS_CASES,
+    SESSION_STORE_CASES, SecretsCase, SessionStoreCase,
 };
 #[cfg(feature = "issuer")]
 pub use self::cases::{TRUSTING_CASES, TrustingCase};
@@ -147,6 +148,71 @@ macro_rules! memory_compliance {
             $($crate::__memory_unavailable_cases! { __tests ! (memory $unavailable) })?
         }
     };
+}
+
+/// One `#[test]` per behaviour of a [`SessionStore`](pipe_core::identity::SessionStore).
+///
+/// The first argument names an `async fn() -> Option<(Store, Guard)>` that makes a store and whatever
+/// must outlive it; `None` says that the backend is absent. Many cases may share a store. Three more
+/// such functions may follow:
+///
+/// - `expiring` makes a store for the cases that wait until records are over, which is the first one
+///   unless it is given. They sleep for two seconds and a little, by tokio's clock and on a
+///   runtime of one thread: a store that goes by that clock too need not wait if its function
+///   calls `tokio::time::pause`.
+/// - `small` makes a store without room for 1,024 records of 32 KiB, which no other case uses.
+/// - `unavailable` makes a store whose backend does not answer. Its errors must not be marked as
+///   exhausted.
+///
+/// The tests are in a module `session_store_compliance`: two invocations need a `mod` of their own
+/// each.
+///
+/// ```
+/// use pipe_core::identity::MemorySessions;
+///
+/// async fn store() -> Option<(MemorySessions, ())> {
+///     Some((MemorySessions::new(), ()))
+/// }
+/// async fn small() -> Option<(MemorySessions, ())> {
+///     Some((MemorySessions::new().with_max_sessions(8).with_max_logins(8).with_max_used(8), ()))
+/// }
+///
+/// pipe_testkit::session_store_compliance!(store, small = small);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! session_store_compliance {
+    ($store:path $(, small = $small:path)? $(, unavailable = $unavailable:path)? $(,)?) => {
+        $crate::session_store_compliance!(
+            $store, expiring = $store $(, small = $small)? $(, unavailable = $unavailable)?
+        );
+    };
+    (
+        $store:path, expiring = $expiring:path
+        $(, small = $small:path)? $(, unavailable = $unavailable:path)? $(,)?
+    ) => {
+        mod session_store_compliance {
+            #[allow(unused_imports, reason = "the factories may be anything in scope")]
+            use super::*;
+            $crate::__sessions_fresh_cases! { __tests ! (sessions $store) }
+            $crate::__sessions_expiring_cases! { __expiring_tests ! ($expiring) }
+            $($crate::__sessions_small_cases! { __tests ! (sessions $small) })?
+            $($crate::__sessions_unavailable_cases! { __tests ! (sessions $unavailable) })?
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __expiring_tests {
+    ($factory:path ; $($case:ident,)*) => {$(
+        #[test]
+        fn $case() {
+            $crate::run::expiring(stringify!($case), $factory, |store| {
+                $crate::cases::sessions::$case(::std::sync::Arc::new(store))
+            });
+        }
+    )*};
 }
 
 #[doc(hidden)]

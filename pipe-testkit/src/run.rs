@@ -24,17 +24,42 @@ pub fn case<P, G, F, C>(
     F: Future<Output = Option<(P, G)>>,
     C: Future<Output = ()>,
 {
-    let run = move || async move {
-        let Some((plugin, guard)) = factory().await else {
-            absent(name);
-            return;
-        };
-        body(plugin).await;
-        drop(guard);
-    };
-    if let Err(panic) = alone(name, run) {
+    if let Err(panic) = alone(name, move || whole(name, factory, body)) {
         resume_unwind(panic);
     }
+}
+
+/// As [`case`], on a runtime whose clock the factory may pause.
+///
+/// # Panics
+/// As [`case`].
+pub fn expiring<P, G, F, C>(
+    name: &'static str,
+    factory: impl FnOnce() -> F + Send + 'static,
+    body: impl FnOnce(P) -> C + Send + 'static,
+) where
+    F: Future<Output = Option<(P, G)>>,
+    C: Future<Output = ()>,
+{
+    if let Err(panic) = alone_in_time(name, move || whole(name, factory, body)) {
+        resume_unwind(panic);
+    }
+}
+
+async fn whole<P, G, F, C>(
+    name: &'static str,
+    factory: impl FnOnce() -> F,
+    body: impl FnOnce(P) -> C,
+) where
+    F: Future<Output = Option<(P, G)>>,
+    C: Future<Output = ()>,
+{
+    let Some((plugin, guard)) = factory().await else {
+        absent(name);
+        return;
+    };
+    body(plugin).await;
+    drop(guard);
 }
 
 /// Runs a future on a thread and a runtime of its own: the panic with which it ended, if any.
@@ -86,7 +111,6 @@ pub fn trusting<P, G, F, C>(
 ///
 /// # Panics
 /// As [`alone`].
-#[cfg(feature = "issuer")]
 pub fn alone_in_time<F: Future<Output = ()>>(
     name: &str,
     start: impl FnOnce() -> F + Send + 'static,

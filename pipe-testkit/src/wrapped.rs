@@ -41,6 +41,22 @@ pub fn stack_without_retry_with_clock<P>(plugin: P, clock: &Clock) -> StackWitho
     observed(Cached::with_clock(Timeout::new(plugin, LIMIT), CachePolicy::new(), clock))
 }
 
+/// The full stack of a memory, which has no cache.
+pub type MemoryStack<P> = Observed<Retry<Timeout<P>>>;
+
+/// The full stack of a memory without [`Retry`].
+pub type MemoryStackWithoutRetry<P> = Observed<Timeout<P>>;
+
+/// As [`stack`], for a [`GovernanceMemory`](pipe_core::GovernanceMemory).
+pub fn memory_stack<P>(memory: P) -> MemoryStack<P> {
+    observed(Retry::new(Timeout::new(memory, LIMIT)))
+}
+
+/// As [`memory_stack`], without [`Retry`].
+pub fn memory_stack_without_retry<P>(memory: P) -> MemoryStackWithoutRetry<P> {
+    observed(Timeout::new(memory, LIMIT))
+}
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn observed<P>(plugin: P) -> Observed<P> {

@@ -7,6 +7,8 @@ mod identity;
 mod memory;
 #[path = "catches/secrets.rs"]
 mod secrets;
+#[path = "catches/sessions.rs"]
+mod sessions;
 #[cfg(feature = "issuer")]
 #[path = "catches/trusting.rs"]
 mod trusting;

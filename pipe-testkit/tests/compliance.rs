@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pipe_core::identity::{MemorySessions, SessionStore};
 use pipe_core::secrets::SecretsCapabilities;
 use pipe_core::{ErrorKind, GovernanceMemory, IdentityPlugin, SecretsPlugin};
 use pipe_testkit::reference::{InMemoryGovernance, InMemoryIdentity, InMemorySecrets};
@@ -43,6 +44,47 @@ mod governance {
         }
         pipe_testkit::memory_compliance!(boxed);
     }
+
+    mod wrapped {
+        use pipe_testkit::wrapped::{
+            MemoryStack, MemoryStackWithoutRetry, memory_stack, memory_stack_without_retry,
+        };
+
+        use super::*;
+
+        async fn memory() -> Option<(MemoryStack<InMemoryGovernance>, ())> {
+            Some((memory_stack(InMemoryGovernance::new()), ()))
+        }
+
+        async fn denied() -> Option<(MemoryStack<InMemoryGovernance>, ())> {
+            let (memory, ()) = super::denied().await?;
+            Some((memory_stack(memory), ()))
+        }
+
+        async fn unavailable() -> Option<(MemoryStackWithoutRetry<InMemoryGovernance>, ())> {
+            let (memory, ()) = super::unavailable().await?;
+            Some((memory_stack_without_retry(memory), ()))
+        }
+
+        pipe_testkit::memory_compliance!(memory, denied = denied, unavailable = unavailable);
+    }
+}
+
+/// Not a reference, but what a process keeps its sessions in.
+mod sessions {
+    use super::*;
+    async fn store() -> Option<(MemorySessions, ())> {
+        Some((MemorySessions::new(), ()))
+    }
+    async fn paused() -> Option<(Box<dyn SessionStore>, ())> {
+        tokio::time::pause();
+        Some((Box::new(MemorySessions::new()), ()))
+    }
+    async fn small() -> Option<(Arc<MemorySessions>, ())> {
+        let small = MemorySessions::new().with_max_sessions(8).with_max_logins(8);
+        Some((Arc::new(small.with_max_used(8)), ()))
+    }
+    pipe_testkit::session_store_compliance!(store, expiring = paused, small = small);
 }
 
 mod bare {

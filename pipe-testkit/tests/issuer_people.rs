@@ -1,6 +1,8 @@
 //! The provider in the process logs people in as the real one does.
 #![cfg(feature = "issuer")]
 
+#[path = "issuer_people/authentication.rs"]
+mod authentication;
 #[path = "issuer_people/authorization.rs"]
 mod authorization;
 #[path = "issuer_people/code.rs"]

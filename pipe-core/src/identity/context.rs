@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::hex::hex;
-use crate::name::{check_identifier, parsed_name};
+use crate::name::{check_identifier, is_unprintable, parsed_name};
 use crate::{Error, ErrorKind, Namespace, Result, SecretValue, TokenFault};
 
 parsed_name! {
@@ -24,10 +24,24 @@ parsed_name! {
 }
 
 parsed_name! {
+    /// A group, as the identity provider calls it: 1 to 1024 bytes, which a distinguished name may
+    /// need, no control or format characters, and more than white space.
+    Group, "group", check_group
+}
+
+parsed_name! {
     /// The opaque id of a principal, as the issuer chose it (`system:serviceaccount:sales:bot`). It
     /// follows the rule of [`Role`], and contains no email address (REQ 004-75.5). The ids of
     /// workloads, which contain `://` (SPIFFE) or begin with `repo:` (GitHub), name no person.
     PrincipalId, "principal", check_principal
+}
+
+fn check_group(_: &'static str, group: &str) -> Result<()> {
+    if group.trim().is_empty() || group.len() > 1024 || group.contains(is_unprintable) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "not the name of a group")
+            .hint("use 1 to 1024 bytes without control and format characters, not only blanks"));
+    }
+    Ok(())
 }
 
 fn check_principal(what: &'static str, id: &str) -> Result<()> {
@@ -125,6 +139,9 @@ pub struct SecurityContext {
     pub namespaces: BTreeSet<Namespace>,
     /// Their roles.
     pub roles: BTreeSet<Role>,
+    /// Those of their groups to which a mapping gives rights in Kubernetes; what they mean there,
+    /// [`GroupRights::kubernetes_user`](crate::rbac::GroupRights::kubernetes_user) says.
+    pub groups: BTreeSet<Group>,
     /// The scopes that were granted to the token.
     pub scopes: BTreeSet<String>,
     /// Who vouches for all this.
@@ -150,6 +167,7 @@ impl SecurityContext {
             tenant: None,
             namespaces: BTreeSet::new(),
             roles: BTreeSet::new(),
+            groups: BTreeSet::new(),
             scopes: BTreeSet::new(),
             issuer: issuer.into(),
             token_id: None,
@@ -174,6 +192,12 @@ impl SecurityContext {
     #[must_use]
     pub fn with_roles(self, roles: impl IntoIterator<Item = Role>) -> Self {
         Self { roles: roles.into_iter().collect(), ..self }
+    }
+
+    /// Those of their groups that mean something in Kubernetes.
+    #[must_use]
+    pub fn with_groups(self, groups: impl IntoIterator<Item = Group>) -> Self {
+        Self { groups: groups.into_iter().collect(), ..self }
     }
 
     /// The scopes that were granted.
@@ -236,6 +260,10 @@ impl SecurityContext {
             ("authenticated_at".to_owned(), seconds(self.authenticated_at).into()),
             ("expires_at".to_owned(), seconds(self.expires_at).into()),
         ]);
+        if !self.groups.is_empty() {
+            let groups: Vec<_> = self.groups.iter().map(Group::as_str).collect();
+            map.insert("groups".to_owned(), groups.into());
+        }
         if let Some(tenant) = &self.tenant {
             map.insert("tenant".to_owned(), tenant.as_str().into());
         }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 pub use self::bearer_source::{BearerSource, ObtainedBearer};
 pub use self::context::{
-    ContextRequest, Principal, PrincipalId, PrincipalKind, Role, SecurityContext, TenantId,
+    ContextRequest, Group, Principal, PrincipalId, PrincipalKind, Role, SecurityContext, TenantId,
 };
 pub use self::credentials::{AuthMethod, Credential, ServiceAuthRequest, ServiceCredentials};
 pub use self::ext::IdentityPluginExt;

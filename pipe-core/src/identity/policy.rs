@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Role, SecurityContext};
+use super::{Group, Role, SecurityContext};
 use crate::name::{check_segment, parsed_name};
 use crate::{Error, ErrorKind, Result, TokenFault};
 
@@ -206,12 +206,28 @@ pub trait RoleResolver: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When it could not be found out, which is never an empty or an older answer.
     async fn resolve(&self, caller: &SecurityContext) -> Result<BTreeSet<Role>>;
+
+    /// The groups of this caller now, as tokens would name them; empty when they are in none. It is
+    /// asked about callers whose token says that it does not name their groups, because they are
+    /// too many, where groups give more than roles.
+    ///
+    /// # Errors
+    /// `Unsupported` unless the resolver can tell; and as for [`resolve`](Self::resolve).
+    async fn resolve_groups(&self, caller: &SecurityContext) -> Result<BTreeSet<Group>> {
+        let _ = caller;
+        Err(Error::new(ErrorKind::Unsupported, "the role resolver knows roles, and no groups"))
+    }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<R: RoleResolver + ?Sized> RoleResolver for Arc<R> {
     async fn resolve(&self, caller: &SecurityContext) -> Result<BTreeSet<Role>> {
         (**self).resolve(caller).await
+    }
+
+    async fn resolve_groups(&self, caller: &SecurityContext) -> Result<BTreeSet<Group>> {
+        (**self).resolve_groups(caller).await
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Manifest(Value);
 
 impl Manifest {
     /// An object with a spec, or whatever its kind calls it, in `rest`.
-    pub(super) fn new(
+    pub(crate) fn new(
         api_version: &str,
         kind: &str,
         name: &str,
@@ -30,6 +30,12 @@ impl Manifest {
             namespace => json!({"name": name, "namespace": namespace, "labels": labels}),
         };
         Self(rest)
+    }
+
+    /// Another label.
+    pub(crate) fn with_label(mut self, name: &str, value: &str) -> Self {
+        self.0["metadata"]["labels"][name] = value.into();
+        self
     }
 
     /// The object's kind.

@@ -39,7 +39,9 @@ pub use self::model::{
     ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection, VolumeSource,
 };
 pub use self::naming::kubernetes_secret_name;
+pub(crate) use self::naming::marked;
 pub use self::openbao::OpenBaoStore;
+pub(crate) use self::openbao::{check_namespace, check_object_name};
 use self::paths::{MountPaths, normal};
 pub use self::probes::{Port, Probe, Probes};
 pub use self::rbac::{SecretsRole, token_review_binding};

@@ -77,7 +77,7 @@ pub(super) fn short_id(called: &str, about: &str) -> String {
 }
 
 /// A label of at most 63 characters: what it is called, and the digest of what it is about.
-pub(super) fn marked(called: &str, about: &str, mark: &str) -> String {
+pub(crate) fn marked(called: &str, about: &str, mark: &str) -> String {
     let slug = readable(called).replace('.', "-");
     let room = 63 - DIGEST_LENGTH - mark.len() - 2;
     let slug = &slug[slug.len().saturating_sub(room)..];
@@ -91,7 +91,7 @@ pub(super) fn marked(called: &str, about: &str, mark: &str) -> String {
 /// 0440: the owner and the group read, nobody else does anything.
 pub(super) const DEFAULT_MODE: u32 = 0o440;
 
-pub(super) fn is_dns_subdomain(name: &str) -> bool {
+pub(crate) fn is_dns_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')

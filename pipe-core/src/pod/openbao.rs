@@ -147,7 +147,7 @@ pub(super) fn check_word(what: &'static str, word: &str) -> Result<()> {
 }
 
 /// The name of a Kubernetes object.
-pub(super) fn check_object_name(what: &'static str, name: &str) -> Result<()> {
+pub(crate) fn check_object_name(what: &'static str, name: &str) -> Result<()> {
     if is_dns_subdomain(name) {
         return Ok(());
     }
@@ -156,7 +156,7 @@ pub(super) fn check_object_name(what: &'static str, name: &str) -> Result<()> {
 }
 
 /// The name of a namespace, which is a label.
-pub(super) fn check_namespace(name: &str) -> Result<()> {
+pub(crate) fn check_namespace(name: &str) -> Result<()> {
     if is_dns_subdomain(name) && name.len() <= 63 && !name.contains('.') {
         return Ok(());
     }

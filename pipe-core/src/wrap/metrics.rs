@@ -11,8 +11,8 @@ use super::{Call, Observer, Receipt};
 /// | `authentication_attempts_total` | counter | `provider`, `outcome` |
 ///
 /// `outcome` is `success`, `absent`, `cancelled`, or the kind of the error: a few dozen series for
-/// each plugin. No label names a user or a path. `authentication_attempts_total` counts tokens that were checked
-/// and credentials that were asked for. Where the numbers go is the matter of the recorder that the
+/// each plugin. No label names a user or a path. `authentication_attempts_total` counts tokens that were checked,
+/// credentials that were asked for, and logins of people that were finished. Where the numbers go is the matter of the recorder that the
 /// program installs; without one, counting costs next to nothing.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -39,7 +39,7 @@ impl Observer for Metrics {
         };
         metrics::counter!("pipe_calls_total", labels()).increment(1);
         metrics::histogram!("pipe_call_duration_seconds", labels()).record(call.took);
-        if matches!(call.operation, "validate_token" | "authenticate_service") {
+        if matches!(call.operation, "validate_token" | "authenticate_service" | "finish_login") {
             let provider = call.plugin.to_owned();
             metrics::counter!(
                 "authentication_attempts_total", "provider" => provider, "outcome" => outcome

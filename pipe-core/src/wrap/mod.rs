@@ -36,6 +36,10 @@
 //! }
 //! ```
 //!
+//! A [`GovernanceMemory`](crate::GovernanceMemory) has no [`Cached`] around it: what was added is found by the next search, whoever
+//! added it. Its fallback is a memory in the process, and comes with the crate of the memory. Nor has
+//! a [`UserLogin`](crate::identity::UserLogin): a session that ended would go on.
+//!
 //! [`Fallback`] takes two plugins; each has its own `Timeout` and `Retry`, and `Cached` and
 //! `Observed` go around both. An `Observed` directly around a backend, in addition to the outer
 //! one, tells how the backend does.

@@ -37,7 +37,7 @@ pub struct Call<'a> {
     pub plugin: &'a str,
     /// The method that was called: `get_secret`.
     pub operation: &'static str,
-    /// The secret, the service or the principal that it was about.
+    /// The secret, the service, the principal or the two domains that it was about.
     pub subject: Option<Subject<'a>>,
     /// On whose behalf the task worked ([`SecurityContext::scope`]); the service itself when `None`.
     pub requester: Option<&'a SecurityContext>,

@@ -20,7 +20,8 @@ use crate::{Error, ErrorKind, Health, Plugin, Result};
 /// - All attempts and pauses together take at most `deadline`.
 /// - Only what is safe to repeat is: a delete is repeated when the server said that it did nothing
 ///   (`RateLimited`), and not when its answer was lost, because a second attempt could not tell
-///   whether something was there. Health is asked for once.
+///   whether something was there. The end of a login of a person is never repeated: the first attempt
+///   used it up. Health is asked for once.
 /// - The last error is marked [`exhausted`](Error::exhausted), so that nested retries do not multiply.
 ///
 /// It belongs around [`Timeout`](super::Timeout) and inside of [`Cached`](super::Cached). Dropping the
@@ -97,6 +98,7 @@ fn may_repeat(operation: &Operation<'_>, error: &Error) -> bool {
     match operation.repeat {
         Repeat::Always => true,
         Repeat::WhenNothingHappened => error.kind() == ErrorKind::RateLimited,
+        Repeat::Never => false,
     }
 }
 

@@ -10,15 +10,19 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 
 use crate::identity::{
-    BearerToken, ContextRequest, Credential, IdentityCapabilities, JwtRequest, Principal,
-    PrincipalId, ServiceAuthRequest, ServiceCredentials, SignedJwt, TokenExpectation,
+    BearerToken, BrowserId, ContextRequest, Credential, IdentityCapabilities, JwtRequest, LoggedIn,
+    LoggedOut, LoginCallback, LoginRequest, LoginStart, Principal, PrincipalId, ServiceAuthRequest,
+    ServiceCredentials, SessionId, SignedJwt, TokenExpectation, UserLogin, UserSession, UserToken,
+};
+use crate::memory::{
+    AddReport, DataPoint, Hit, MemoryKey, PathSuggestion, Relation, SearchQuery, Source,
 };
 use crate::secrets::{
     Change, ListQuery, Secret, SecretEvent, SecretStream, SecretsCapabilities, WriteOutcome,
 };
 use crate::{
-    Error, ErrorKind, Health, IdentityPlugin, Plugin, Result, SecretData, SecretRef, SecretsPlugin,
-    SecurityContext,
+    Error, ErrorKind, GovernanceMemory, Health, IdentityPlugin, Plugin, Result, SecretData,
+    SecretRef, SecretsPlugin, SecurityContext,
 };
 
 type Script = dyn Fn(usize) -> BoxFuture<'static, Result<Option<Secret>>> + Send + Sync;
@@ -123,6 +127,60 @@ impl SecretsPlugin for Scripted {
     async fn watch_secret(&self, _: &SecretRef) -> Result<SecretStream> {
         let event = self.play().await?.map_or(SecretEvent::Absent, SecretEvent::Present);
         Ok(SecretStream::new(stream::iter([Ok(event)])))
+    }
+}
+
+#[async_trait]
+impl GovernanceMemory for Scripted {
+    async fn add_datapoints(&self, points: &[DataPoint], _: &[Relation]) -> Result<AddReport> {
+        self.play().await?;
+        Ok(AddReport::new(Source::Local).with_data_points(points.len()))
+    }
+
+    async fn search_integrations(&self, _: &SearchQuery) -> Result<Vec<Hit>> {
+        self.play().await?;
+        Ok(Vec::new())
+    }
+
+    async fn suggest_integration_path(
+        &self,
+        _: &MemoryKey,
+        _: &MemoryKey,
+    ) -> Result<Option<PathSuggestion>> {
+        self.play().await?;
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl UserLogin for Scripted {
+    async fn begin_login(&self, _: &LoginRequest) -> Result<LoginStart> {
+        self.play().await?;
+        Ok(LoginStart::new("https://idp.example", BrowserId::generate()?, self.lifetime))
+    }
+
+    async fn finish_login(&self, _: &LoginCallback) -> Result<LoggedIn> {
+        let session = UserSession::new(self.context().await?);
+        Ok(LoggedIn::new(SessionId::generate()?, session))
+    }
+
+    async fn session(&self, _: &SessionId) -> Result<Option<UserSession>> {
+        self.context().await.map(|context| Some(UserSession::new(context)))
+    }
+
+    async fn access_token(&self, _: &SessionId) -> Result<Option<UserToken>> {
+        self.play().await?;
+        Ok(None)
+    }
+
+    async fn log_out(&self, _: &SessionId) -> Result<LoggedOut> {
+        self.play().await?;
+        Ok(LoggedOut::new())
+    }
+
+    async fn back_channel_logout(&self, _: &BearerToken) -> Result<u64> {
+        self.play().await?;
+        Ok(0)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{Error, ErrorKind, Health, Plugin, Result};
 ///
 /// It belongs directly around the backend, inside of [`Retry`](super::Retry), so that it bounds each
 /// attempt. What is cut off ends in `Timeout`; a write that was cut off may have happened. A watch
-/// is bounded until it has begun. Dropping the future drops the inner one.
+/// is bounded until it has begun. Adding many data points to a memory takes minutes, and so its bound
+/// has to have room for that. Dropping the future drops the inner one.
 ///
 /// ```
 /// use std::time::Duration;

@@ -10,6 +10,7 @@ use pipe_core::pod::{
     SecretChecksum, SecretKey, SecretMount, SecretsRole, SecretsStoreCsi, StoreScope,
     token_review_binding,
 };
+use pipe_core::rbac::{GroupMapping, GroupRights};
 use pipe_core::secrets::{AppId, ArtifactPath, SecretRef, SecretVersion};
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     from_openbao(&mut files);
     from_others(&mut files);
     rights(&mut files);
+    groups(&mut files);
     files
 }
 
@@ -368,4 +370,42 @@ fn rights(files: &mut Vec<(&'static str, String)>) {
         .expect("the declaration is sound")
         .allow_reading_own(&store(), &app);
     files.push(("policy-all.hcl", policy.to_string()));
+}
+
+fn groups(files: &mut Vec<(&'static str, String)>) {
+    let mapping = json!({
+        "grants": [
+            {
+                "group": "bni-editors", "tenant": "bni", "roles": ["editor"], "namespaces": ["bni"],
+                "kubernetes": {
+                    "groups": ["bni-editors"],
+                    "bindings": [
+                        { "cluster_role": "edit", "namespaces": ["bni-bots"] },
+                        { "role": "deployer", "namespaces": ["bni-tools"] },
+                    ],
+                },
+            },
+            {
+                "group": "0f1e2d3c-auditors", "roles": ["compliance-auditor"],
+                "kubernetes": {
+                    "groups": ["auditors"],
+                    "bindings": [{ "cluster_role": "view", "cluster_wide": true }],
+                },
+            },
+        ],
+    });
+    let mapping: GroupMapping = serde_json::from_value(mapping).expect("it is a mapping");
+    let rights = GroupRights::new(mapping).expect("the mapping is sound");
+    let bindings = rights.bindings();
+    let names = [
+        "group-cluster-role-binding.json",
+        "group-role-binding.json",
+        "group-own-role-binding.json",
+    ];
+    assert_eq!(bindings.len(), names.len());
+    files.extend(names.into_iter().zip(bindings.iter().map(ToString::to_string)));
+    let [role, binding] =
+        rights.impersonator("pipe-impersonator", "platform", "pipe").expect("the mapping is sound");
+    files.push(("group-impersonator.json", role.to_string()));
+    files.push(("group-impersonator-binding.json", binding.to_string()));
 }

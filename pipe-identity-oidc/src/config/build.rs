@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipe_core::rbac::GroupRights;
 use pipe_core::{Clock, ConfigFaults, Error, ErrorKind, Result};
 
 use super::{IssuerConfig, Keys, OidcConfig, SigningConfig, TENANT_PLACE};
@@ -83,6 +84,17 @@ impl OidcConfig {
                 faults.add(at, "is named twice; whose keys would count?");
             }
         }
+        // What is wrong with one alone was told with it.
+        let rights = |issuer: &IssuerConfig| GroupRights::new(issuer.group_mapping()).ok();
+        let rights: Vec<_> = self.issuers.iter().map(rights).collect();
+        for (place, own) in rights.iter().enumerate() {
+            let at = format!("issuers[{place}].claims");
+            let others = rights[..place].iter().flatten();
+            let met = own
+                .iter()
+                .find_map(|own| others.clone().find_map(|other| own.check_beside(other).err()));
+            met.map(|error| faults.keep_below::<()>(&at, Err(error)));
+        }
         let asked = self.issuers.iter().filter(|issuer| issuer.introspection.is_some());
         if asked.count() > 1 {
             faults.add(
@@ -152,7 +164,7 @@ impl IssuerConfig {
             faults.add(setting("also_known_as"), "is for an issuer without {tenantid}");
         }
         let keys = faults.keep_below(at, self.key_source());
-        let mapping = self.claims.clone().unwrap_or_else(|| self.preset.mapping());
+        let mapping = self.mapping();
         // A template's tenants are checked by the policy, against `tid`.
         let tenants = match self.is_template() {
             true => Default::default(),
@@ -161,7 +173,7 @@ impl IssuerConfig {
         if !tenants.is_empty() && mapping.tenant.is_none() {
             faults.add(setting("tenants"), "cannot be told apart: set `claims.tenant`");
         }
-        let mapper = faults.keep(setting("claims"), Mapper::new(mapping, tenants));
+        let mapper = faults.keep_below(&setting("claims"), Mapper::new(mapping, tenants));
         Foundation { keys, mapper }
     }
 
@@ -197,7 +209,8 @@ impl IssuerConfig {
             }
             Introspector::new(introspection, config.clock.clone())
         });
-        let (policy, keys, mapper) = (policy?, keys?, mapper?);
+        let (policy, keys) = (policy?, keys?);
+        let mapper = mapper?.resolving_roles(config.roles.is_some());
         (faults.len() == before).then(|| Trusted {
             issuer: self.issuer.clone(),
             policy,
@@ -207,7 +220,6 @@ impl IssuerConfig {
             reader: self.reader.clone(),
             keeps_claims: self.keep_claims,
             introspector,
-            resolves_roles: config.roles.is_some(),
         })
     }
 
@@ -370,6 +382,5 @@ fn own(issuer: &Arc<TokenIssuer>) -> Result<Trusted> {
         reader: None,
         keeps_claims: false,
         introspector: None,
-        resolves_roles: false,
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pipe_core::SecretSource;
 use pipe_core::identity::TenantId;
+use pipe_core::rbac::GroupMapping;
 use pipe_http::HttpConfig;
 use serde::Deserialize;
 
@@ -223,6 +224,19 @@ impl IssuerConfig {
     #[must_use]
     pub fn with_http(self, http: HttpConfig) -> Self {
         Self { http, ..self }
+    }
+
+    /// What groups give, by the preset where `claims` is not set: for the manifests of a cluster,
+    /// which follow from the same document as the callers' contexts
+    /// ([`GroupRights`](pipe_core::rbac::GroupRights)).
+    #[must_use]
+    pub fn group_mapping(&self) -> GroupMapping {
+        self.mapping().group_mapping()
+    }
+
+    /// What the claims mean: as it was set, or as the preset knows it.
+    pub(super) fn mapping(&self) -> ClaimMapping {
+        self.claims.clone().unwrap_or_else(|| self.preset.mapping())
     }
 }
 

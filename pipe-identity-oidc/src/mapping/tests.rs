@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use pipe_core::rbac::KubernetesGrant;
 
 fn pointer(text: &str) -> ClaimPointer {
     text.parse().unwrap()
@@ -89,6 +90,65 @@ fn a_group_is_compared_as_a_whole_and_gives_what_was_said() {
     for group in ["editor", "Editors", "editors ", "my-editors", "/editors", "*"] {
         assert!(roles(group).is_empty(), "{group}");
     }
+}
+
+/// REQ 002-30: a part, a prefix, another spelling.
+#[test]
+fn only_a_group_that_is_named_exactly_is_one_of_kubernetes() {
+    let grant = GroupGrant::new("editors").with_kubernetes(KubernetesGrant::group("editors"));
+    let mapping = || ClaimMapping::new().with_groups(pointer("/groups")).with_grant(grant.clone());
+    let groups =
+        |group: &str| map(mapping(), &json!({ "sub": "bot", "groups": [group] })).unwrap().groups;
+    assert_eq!(groups("editors"), [Group::new("editors").unwrap()].into());
+    for group in ["editor", "Editors", "editors ", "my-editors", "editors-2", "/editors", "*"] {
+        assert!(groups(group).is_empty(), "{group}");
+    }
+}
+
+/// REQ 002-30: a context says no more of a person than is needed.
+#[test]
+fn a_group_that_gives_nothing_in_kubernetes_is_not_told() {
+    let mapping = ClaimMapping::new()
+        .with_groups(pointer("/groups"))
+        .with_grant(GroupGrant::new("editors").with_role(role("editor")));
+    let caller = map(mapping, &json!({ "sub": "bot", "groups": ["editors", "choir"] })).unwrap();
+    assert!(caller.groups.is_empty());
+}
+
+/// REQ 002-30: what was a document before is one still, and means the same.
+#[test]
+fn one_document_is_for_tokens_and_for_manifests() {
+    let document = json!({
+        "groups": ["/groups"],
+        "grants": [
+            { "group": "bni-editors", "tenant": "bni", "roles": ["editor"] },
+            { "group": "auditors", "kubernetes": {
+                "groups": ["auditors"],
+                "bindings": [{ "cluster_role": "view", "cluster_wide": true }],
+            } },
+        ],
+        "kubernetes": { "group_prefix": "corp:" },
+    });
+    let mapping: ClaimMapping = serde_json::from_value(document).unwrap();
+    let bindings = GroupRights::new(mapping.group_mapping()).unwrap().bindings();
+    assert_eq!(bindings.len(), 1);
+    assert_eq!(bindings[0].as_value()["subjects"][0]["name"], "corp:auditors");
+    assert_eq!(mapping.kubernetes.user_prefix, "oidc:");
+    let caller = map(mapping, &json!({ "sub": "bot", "groups": ["auditors"] })).unwrap();
+    assert_eq!(caller.groups, [Group::new("auditors").unwrap()].into());
+}
+
+#[test]
+fn all_faults_of_a_mapping_are_reported_at_once() {
+    let mapping = ClaimMapping::new()
+        .with_id([])
+        .with_pseudonym_key(SecretSource::Value("short".into()))
+        .with_grant(GroupGrant::new(""))
+        .with_kubernetes(KubernetesNames::new().with_user_prefix("system:"));
+    let error = Mapper::new(mapping, BTreeSet::new()).unwrap_err();
+    let faulty: Vec<_> = error.contexts().map(|(setting, _)| setting).collect();
+    let expected = ["id", "pseudonym_key", "kubernetes.user_prefix", "grants[0].group"];
+    assert_eq!(faulty, expected, "{error}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Inner {
         let id = SessionId::generate()?;
         let session = self.new_session(person, answer, code)?;
         // First, so that nothing is left behind when it fails.
-        let view = self.with_roles(session.view(&self.times)).await?;
+        let view = self.view(&session).await?;
         let seal = Seal::of(Use::Session, &[id.expose()])?;
         let record = session.sealed(&seal, &self.times, seconds(self.clock.now()))?;
         if !self.store.insert(&seal.key, record).await? {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::{ConfigFaults, Error, Result, SecretValue, TokenFault};
 use serde_json::{Map, Value};
 
-use super::record::{self, Person, seconds};
+use super::record::{self, Hidden, Person, seconds};
 use crate::config::Foundation;
 use crate::error::refused;
 use crate::jwt::{Algorithm, Claims, Jwt, TokenPolicy, TokenType};
@@ -26,12 +26,11 @@ pub(super) struct IdTokens {
     client: String,
     policy: TokenPolicy,
     pub(super) keys: Arc<KeySource>,
-    mapper: Mapper,
+    pub(super) mapper: Mapper,
     preset: Preset,
     reader: Option<Arc<dyn ClaimsReader>>,
     /// In which ways people have to prove who they are; in any when empty.
     assurance: BTreeSet<String>,
-    resolves_roles: bool,
 }
 
 /// What a token has to say.
@@ -51,18 +50,19 @@ impl IdTokens {
         resolves_roles: bool,
         faults: &mut ConfigFaults,
     ) -> Option<Self> {
-        let policy = faults.keep_below("issuer", config.policy(TokenType::Untyped).build());
+        // OpenID Connect Core 2 requires it, unlike RFC 7519.
+        let policy = config.policy(TokenType::Untyped).require_claim("iat").build();
+        let policy = faults.keep_below("issuer", policy);
         let Foundation { keys, mapper } = config.foundation("issuer", faults);
         Some(Self {
             issuer: config.issuer.clone(),
             client: client.to_owned(),
             policy: policy?,
             keys: Arc::new(keys?),
-            mapper: mapper?,
+            mapper: mapper?.resolving_roles(resolves_roles),
             preset: config.preset,
             reader: config.reader.clone(),
             assurance,
-            resolves_roles,
         })
     }
 
@@ -147,11 +147,6 @@ impl IdTokens {
     ) -> Result<Person> {
         let mut members = more.unwrap_or_default();
         members.extend(claims.members().clone());
-        let overage =
-            self.preset.refuses_groups(&members, self.mapper.mapping(), self.resolves_roles);
-        if let Some((fault, hint)) = overage {
-            return Err(self.refused(fault).hint(hint));
-        }
         let about = |error: Error| error.with("issuer", &self.issuer);
         let caller = self.mapper.caller(&members, BTreeSet::new()).map_err(about)?;
         let groups = self.mapper.groups(&members).map_err(about)?;
@@ -161,11 +156,14 @@ impl IdTokens {
             issuer: claims.issuer().to_owned(),
             subject: claims.subject().to_owned(),
             sid: text("sid"),
+            nonce: text("nonce").map(|nonce| Hidden(nonce.into())),
             kind: caller.principal.kind,
             id: caller.principal.id,
             tenant: caller.tenant,
             namespaces: caller.namespaces,
             roles: caller.roles,
+            cluster_groups: caller.groups,
+            groups_elsewhere: caller.groups_elsewhere,
             groups,
             token_id: claims.token_id().map(str::to_owned),
             authenticated_at,
@@ -186,6 +184,7 @@ impl IdTokens {
             person.tenant = context.tenant;
             person.namespaces = context.namespaces;
             person.roles = context.roles;
+            person.cluster_groups = context.groups;
         }
         Ok(person)
     }

@@ -20,10 +20,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe_core::identity::{
-    BearerToken, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
+    BearerToken, Group, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
     SessionId, SessionStore, UserLogin, UserSession, UserToken,
 };
-use pipe_core::{Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result};
+use pipe_core::rbac::KubernetesUser;
+use pipe_core::{
+    Clock, Error, ErrorKind, Health, LoginFault, Plugin, Result, SecurityContext, TokenFault,
+};
 
 pub use self::config::{
     LoginClient, PushedRequests, RelyingPartyConfig, SessionTimes, UserInfoUse,
@@ -32,7 +35,7 @@ pub use self::device::DeviceLogin;
 use self::id_token::IdTokens;
 use self::logout::LogoutTokens;
 use self::record::{Session, seconds};
-use self::renew::Flights;
+use self::renew::{Flights, MOST_TRIES};
 use self::sealed::{Seal, Use};
 use self::tokens::Client;
 use crate::{Preset, ProviderStatus};
@@ -93,6 +96,24 @@ impl RelyingParty {
         self.0.client.endpoints.provider().status()
     }
 
+    /// Who this person is in a Kubernetes cluster, by the grants of the provider's groups: for
+    /// `Impersonate-User` and `Impersonate-Group` (REQ 002-49). The context is that of their session.
+    ///
+    /// # Errors
+    /// `TokenRejected` when the context has expired or was made by another issuer, and as for
+    /// [`GroupRights::kubernetes_user`](pipe_core::rbac::GroupRights::kubernetes_user).
+    pub fn kubernetes_user(&self, person: &SecurityContext) -> Result<KubernetesUser> {
+        let refused = |fault| Err(crate::error::refused(fault, &person.issuer));
+        let user = if !self.0.id_tokens.policy().issuer().may_be(&person.issuer) {
+            refused(TokenFault::WrongIssuer)
+        } else if person.is_expired_at(self.0.clock.now()) {
+            refused(TokenFault::Expired)
+        } else {
+            self.0.id_tokens.mapper.rights().kubernetes_user(person)
+        };
+        user.map_err(|error| self.locate(error, "kubernetes_user"))
+    }
+
     fn locate(&self, error: Error, operation: &'static str) -> Error {
         error.at(&self.0.name, operation)
     }
@@ -130,24 +151,29 @@ impl Inner {
                 }
             }
         }
-        self.with_roles(session.view(&self.times)).await.map(Some)
+        self.view(&session).await.map(Some)
     }
 
     /// The session, which this extends.
     async fn used(&self, seal: &Seal) -> Result<Option<Session>> {
-        let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
-        let now = seconds(self.clock.now());
         // Not more often than twenty times in the time that it may be idle.
         let step = (self.times.idle.as_secs() / 20).max(1);
-        if now >= session.used_at.saturating_add(step) {
+        let mut last = None;
+        for _ in 0..MOST_TRIES {
+            let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
+            let now = seconds(self.clock.now());
+            if now < session.used_at.saturating_add(step) {
+                return Ok(Some(session));
+            }
             session.used_at = now;
             let record = session.sealed(seal, &self.times, now)?;
-            if !self.store.replace(&seal.key, version, record).await? {
-                // Whoever changed it meanwhile has used it too, or ended it.
-                return Ok(self.load(seal).await?.map(|(session, _)| session));
+            if self.store.replace(&seal.key, version, record).await? {
+                return Ok(Some(session));
             }
+            // Somebody else counted a use, renews the session, or ended it.
+            last = Some(session);
         }
-        Ok(Some(session))
+        Ok(last)
     }
 
     fn is_to_be_renewed(&self, session: &Session, now: u64) -> bool {
@@ -173,12 +199,18 @@ impl Inner {
         Ok(renewed.map(|session| session.tokens.to_user_token()))
     }
 
-    async fn with_roles(&self, mut session: UserSession) -> Result<UserSession> {
-        if let Some(resolver) = &self.roles {
-            let roles = resolver.resolve(&session.context).await?;
-            session.context = session.context.with_roles(roles);
+    /// As the application sees it, with what the resolver says.
+    async fn view(&self, session: &Session) -> Result<UserSession> {
+        let mut view = session.view(&self.times);
+        let Some(resolver) = &self.roles else { return Ok(view) };
+        if session.person.groups_elsewhere {
+            let mapper = &self.id_tokens.mapper;
+            let groups = mapper.resolve_groups(&mut view.context, &**resolver).await?;
+            view.groups = groups.iter().map(Group::to_string).collect();
         }
-        Ok(session)
+        let roles = resolver.resolve(&view.context).await?;
+        view.context = view.context.with_roles(roles);
+        Ok(view)
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipe_core::identity::{
-    BearerToken, Principal, PrincipalId, PrincipalKind, ReturnTo, Role, SessionRecord, SessionTag,
-    TenantId, UserProfile, UserSession, UserToken,
+    BearerToken, Group, Principal, PrincipalId, PrincipalKind, ReturnTo, Role, SessionRecord,
+    SessionTag, TenantId, UserProfile, UserSession, UserToken,
 };
 use pipe_core::{Namespace, Result, SecretValue, SecurityContext};
 use serde::de::{self, Deserializer, Visitor};
@@ -58,12 +58,19 @@ pub(super) struct Person {
     pub(super) subject: String,
     /// The session at the provider (`sid`).
     pub(super) sid: Option<String>,
+    /// That of the login, which a renewal may repeat.
+    pub(super) nonce: Option<Hidden>,
     pub(super) kind: PrincipalKind,
     pub(super) id: PrincipalId,
     pub(super) tenant: Option<TenantId>,
     pub(super) namespaces: BTreeSet<Namespace>,
     pub(super) roles: BTreeSet<Role>,
+    /// As the provider names them.
     pub(super) groups: BTreeSet<String>,
+    /// Those that mean something in Kubernetes.
+    pub(super) cluster_groups: BTreeSet<Group>,
+    /// Whether a resolver has to say which groups they are in.
+    pub(super) groups_elsewhere: bool,
     pub(super) token_id: Option<String>,
     pub(super) authenticated_at: u64,
     pub(super) assurance: Option<String>,
@@ -127,9 +134,18 @@ impl Person {
         context.tenant = self.tenant.clone();
         context.namespaces = self.namespaces.clone();
         context.roles = self.roles.clone();
+        context.groups = self.cluster_groups.clone();
         context.scopes = scopes;
         context.token_id = self.token_id.clone();
         context
+    }
+}
+
+impl Person {
+    /// OpenID Connect Core 12.2: the nonce of a renewal need not be there, and is that of the login.
+    pub(super) fn repeats_nonce_of(&self, login: &Self) -> bool {
+        let before = login.nonce.as_ref();
+        self.nonce.as_ref().is_none_or(|now| before.is_some_and(|before| before.0 == now.0))
     }
 }
 

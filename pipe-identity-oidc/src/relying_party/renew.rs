@@ -21,7 +21,7 @@ use super::tokens::{Answer, Grant};
 /// More sessions than this are not renewed at a time.
 const MOST_FLIGHTS: usize = 10_000;
 /// How often a record is looked at again that somebody else changed meanwhile.
-const MOST_TRIES: usize = 32;
+pub(super) const MOST_TRIES: usize = 32;
 /// How long to wait for another process that renews the session, between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// Pauses after failures, in seconds: this, doubled each time, up to the longest.
@@ -197,6 +197,9 @@ impl Inner {
             {
                 Err((self.id_tokens.refused(TokenFault::WrongSubject), None))
             }
+            Ok(Some(person)) if !person.repeats_nonce_of(&session.person) => {
+                Err((self.id_tokens.refused(TokenFault::WrongNonce), None))
+            }
             Ok(person) => Ok(Fresh { tokens, person }),
             // The old refresh token is spent: the new one is kept, whatever became of the rest.
             Err(error) => Err((error, tokens)),
@@ -263,12 +266,11 @@ impl Fresh {
             session.tokens = tokens.clone();
         }
         if let Some(person) = &self.person {
-            // When they proved who they are, and where, stays as it was.
-            let sid = session.person.sid.take();
-            let authenticated_at = session.person.authenticated_at;
-            session.person = person.clone();
-            session.person.sid = sid;
-            session.person.authenticated_at = authenticated_at;
+            // When they proved who they are, where, and in which login, stays as it was.
+            let before = std::mem::replace(&mut session.person, person.clone());
+            session.person.sid = before.sid;
+            session.person.nonce = before.nonce;
+            session.person.authenticated_at = before.authenticated_at;
         }
         (session.renewal, session.failures, session.retry_at) = (None, 0, 0);
     }

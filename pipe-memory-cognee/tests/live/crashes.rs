@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey};
+use pipe_memory_cognee::{CognifyEvent, CognifyReport, Document};
 
 use crate::server::{Posture, Server};
 
@@ -35,4 +36,32 @@ async fn nothing_is_doubled_or_lost_when_the_server_dies_in_an_import() {
     let report = memory.add_datapoints(&points, &[]).await.expect("the import");
     assert_eq!(report.data_points, 600);
     assert_eq!(server.graph_size("crash").await, (601, 600));
+}
+
+/// The server goes on saying for an hour that the run goes on.
+#[tokio::test]
+async fn a_run_that_died_with_the_server_does_not_hold_up_the_next() {
+    let Some(mut server) = Server::start(Posture::AccessControl).await else { return };
+    let memory = server.memory_in("crash-run");
+    let document = |i: usize| {
+        let key = MemoryKey::new(format!("minutes/{i}")).expect("legal");
+        Document::new(key, format!("Claims {i} stubdawdles by the Mesh."))
+    };
+    let documents: Vec<_> = (0..3).map(document).collect();
+    memory.add_documents(&documents).await.expect("they are stored");
+    let mut events = memory.cognify_events();
+    let started = events.next().await.expect("an event").expect("it begins");
+    let CognifyEvent::Started { run: died, .. } = started else { panic!("{started:?}") };
+    server.kill();
+    server.restart().await;
+    drop(events);
+    let mut events = memory.cognify_events();
+    let mut seen = Vec::new();
+    while let Some(event) = events.next().await {
+        seen.push(event.expect("all goes well"));
+    }
+    assert!(matches!(&seen[0], CognifyEvent::Waiting { run, .. } if *run == died), "{seen:?}");
+    let last = seen.last().expect("an event");
+    assert!(matches!(last, CognifyEvent::Finished(CognifyReport::Completed { .. })), "{seen:?}");
+    assert_eq!(memory.search_documents("claims", 9).await.expect("the search").len(), 3);
 }

@@ -12,4 +12,12 @@ async fn cognee() -> Option<(Cognee, ())> {
     Some((server::shared().await?.memory(), ()))
 }
 
-pipe_testkit::memory_compliance!(cognee);
+async fn denied() -> Option<(Cognee, ())> {
+    Some((server::shared().await?.denied().await, ()))
+}
+
+async fn unavailable() -> Option<(Cognee, ())> {
+    Some((server::killed().await?, ()))
+}
+
+pipe_testkit::memory_compliance!(cognee, denied = denied, unavailable = unavailable);

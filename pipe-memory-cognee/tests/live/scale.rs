@@ -32,6 +32,34 @@ fn integration(i: usize) -> DataPoint {
     .into()
 }
 
+/// However far they are from the query: the server compares no more than a hundred texts.
+#[tokio::test]
+async fn a_filter_finds_all_that_it_admits_among_thousands() {
+    let Some(server) = crate::server::shared().await else { return };
+    let memory = server.memory_in("pipe-live-filters");
+    let point = |i: usize| -> DataPoint {
+        let is_rare = i % 700 == 350;
+        let source = if is_rare { "rare".to_owned() } else { format!("source{}", i % 9) };
+        let text =
+            if is_rare { format!("weekly file {i}") } else { format!("settlement of cards {i}") };
+        Integration::new(key(format!("F-{i:04}")), key(source), key("target"), IntegrationPath::Hub)
+            .with_status(IntegrationStatus::Connected)
+            .with_description(text)
+            .into()
+    };
+    let points: Vec<_> = (0..3000).map(point).collect();
+    memory.add_datapoints(&points, &[]).await.expect("the import");
+    let query = SearchQuery::new("settlement of cards")
+        .with_kind(DataPointKind::Integration)
+        .with_domain(key("rare"));
+    let hits = memory.search_integrations(&query).await.expect("the search");
+    let mut keys: Vec<_> = hits.iter().map(|hit| hit.point.key().as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["F-0350", "F-1050", "F-1750", "F-2450"]);
+    let few = memory.search_integrations(&query.with_limit(2)).await.expect("the search");
+    assert_eq!(few.len(), 2);
+}
+
 #[tokio::test]
 async fn a_thousand_data_points_are_one_call_and_survive_a_restart() {
     let Some(mut server) = Server::start(Posture::AccessControl).await else { return };

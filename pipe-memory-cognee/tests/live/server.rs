@@ -12,6 +12,7 @@ use std::{env, str};
 
 use http::{HeaderValue, Method};
 use pipe_core::SecretSource;
+use pipe_core::memory::{Domain, GovernanceMemory as _};
 use pipe_http::{HttpClient, HttpConfig};
 use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
 use serde_json::Value;
@@ -37,6 +38,21 @@ pub(crate) async fn shared() -> Option<&'static Server> {
     static TURN: Semaphore = Semaphore::const_new(1);
     let start = || Server::start_in_turn(Posture::AccessControl, &TURN);
     SHARED.get_or_init(start).await.as_ref()
+}
+
+/// A memory that was used before its server was killed. `None` where no server can be had.
+pub(crate) async fn killed() -> Option<Cognee> {
+    static KILLED: OnceCell<Option<(Server, Cognee)>> = OnceCell::const_new();
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let start = || async {
+        let mut server = Server::start_in_turn(Posture::AccessControl, &TURN).await?;
+        let memory = server.memory();
+        let domain = Domain::new("a".parse().expect("legal"));
+        memory.add_datapoints(&[domain.into()], &[]).await.expect("the import");
+        server.kill();
+        Some((server, memory))
+    };
+    KILLED.get_or_init(start).await.as_ref().map(|(_, memory)| memory.clone())
 }
 
 /// A running server. It ends, and its data with it, when this is dropped.
@@ -104,7 +120,8 @@ impl Server {
     pub(crate) async fn token(&self) -> String {
         let form = format!("username={USER}&password={}", self.password);
         let form_type = "application/x-www-form-urlencoded";
-        let answer = self.send("api/v1/auth/login", form_type, form.into_bytes(), None).await;
+        let answer =
+            self.send(Method::POST, "api/v1/auth/login", form_type, form.into_bytes(), None).await;
         answer["access_token"].as_str().expect("the login gives a token").to_owned()
     }
 
@@ -133,10 +150,7 @@ impl Server {
 
     /// How many nodes and edges a dataset has, as the server counts them.
     pub(crate) async fn graph_size(&self, dataset: &str) -> (usize, usize) {
-        let datasets = self.get(self.port, "api/v1/datasets").await.expect("the datasets");
-        let datasets = datasets.as_array().expect("a list");
-        let found = datasets.iter().find(|found| found["name"] == *dataset);
-        let id = found.expect("the dataset is there")["id"].as_str().expect("an id").to_owned();
+        let id = self.dataset(dataset).await;
         let graph = self.get(self.port, &format!("api/v1/datasets/{id}/graph")).await;
         let graph = graph.expect("the graph");
         let count = |what: &str| graph[what].as_array().map_or(0, Vec::len);
@@ -165,10 +179,58 @@ impl Server {
     }
 
     async fn create_key(&self) -> String {
-        let bearer = format!("Bearer {}", self.token().await);
-        let body = br#"{"name":"live"}"#.to_vec();
-        let answer = self.send("api/v1/auth/api-keys", "application/json", body, Some(&bearer));
-        answer.await["key"].as_str().expect("an API key").to_owned()
+        self.create_key_of(&self.token().await).await.0
+    }
+
+    /// An API key, and its id.
+    async fn create_key_of(&self, token: &str) -> (String, String) {
+        let answer = self.tell(Method::POST, "api/v1/auth/api-keys", r#"{"name":"live"}"#, token);
+        let answer = answer.await;
+        let field = |name: &str| answer[name].as_str().expect("an API key").to_owned();
+        (field("key"), field("id"))
+    }
+
+    /// A memory whose API key is revoked, after it was used.
+    pub(crate) async fn denied(&self) -> Cognee {
+        let token = self.token().await;
+        let (key, id) = self.create_key_of(&token).await;
+        let key = SecretSource::Value(key.as_str().into());
+        let memory = self.memory_as(Auth::api_key(key), "pipe-live-denied");
+        let domain = Domain::new("a".parse().expect("legal"));
+        memory.add_datapoints(&[domain.into()], &[]).await.expect("it is allowed yet");
+        self.tell(Method::DELETE, &format!("api/v1/auth/api-keys/{id}"), "{}", &token).await;
+        memory
+    }
+
+    /// The memory of another user, who may only read the dataset and its texts.
+    pub(crate) async fn reader(&self, dataset: &str) -> Cognee {
+        let email = format!("reader-{:016x}@example.com", fastrand::u64(..));
+        let owner = self.token().await;
+        let user = format!(r#"{{"email":"{email}","password":"{email}"}}"#);
+        let user = self.tell(Method::POST, "api/v1/auth/register", &user, &owner).await;
+        let user = user["id"].as_str().expect("an id").to_owned();
+        for name in [dataset.to_owned(), format!("{dataset}-texts")] {
+            let id = self.dataset(&name).await;
+            let path = format!("api/v1/permissions/datasets/{user}?permission_name=read");
+            self.tell(Method::POST, &path, &format!(r#"["{id}"]"#), &owner).await;
+        }
+        let password = SecretSource::Value(email.as_str().into());
+        self.memory_as(Auth::login(email, password), dataset)
+    }
+
+    /// Sends JSON with a token of the login form.
+    async fn tell(&self, method: Method, path: &str, body: &str, token: &str) -> Value {
+        let bearer = format!("Bearer {token}");
+        let body = body.as_bytes().to_vec();
+        self.send(method, path, "application/json", body, Some(&bearer)).await
+    }
+
+    /// The id of a dataset.
+    async fn dataset(&self, name: &str) -> String {
+        let datasets = self.get(self.port, "api/v1/datasets").await.expect("the datasets");
+        let datasets = datasets.as_array().expect("a list");
+        let found = datasets.iter().find(|found| found["name"] == *name);
+        found.expect("the dataset is there")["id"].as_str().expect("an id").to_owned()
     }
 
     async fn is_ready(&mut self) {
@@ -200,13 +262,19 @@ impl Server {
 
     async fn send(
         &self,
-        path: &str,
+        method: Method,
+        whole: &str,
         content_type: &'static str,
         body: Vec<u8>,
         bearer: Option<&str>,
     ) -> Value {
         let http = client(self.port, Duration::from_secs(60));
-        let mut request = http.request(Method::POST, path.split('/')).expect("a legal path");
+        let (path, query) = whole.split_once('?').unzip();
+        let path = path.unwrap_or(whole);
+        let mut request = http.request(method, path.split('/')).expect("a legal path");
+        if let Some(query) = query {
+            request.set_query(query);
+        }
         let headers = request.headers_mut();
         headers.insert("content-type", HeaderValue::from_static(content_type));
         if let Some(bearer) = bearer {
@@ -214,7 +282,7 @@ impl Server {
         }
         request.set_body(Zeroizing::new(body));
         let answer = request.send().await.expect("the server answers");
-        assert_eq!(answer.status, 200, "{path}: {:?}", str::from_utf8(&answer.body));
+        assert!(matches!(answer.status, 200 | 201), "{path}: {:?}", str::from_utf8(&answer.body));
         serde_json::from_slice(&answer.body).expect("JSON")
     }
 

@@ -67,7 +67,16 @@ fn sample() -> Value {
             },
         },
         "identity": { "kind": "in-memory", "settings": { "name": "a" } },
-        "memory": { "main": { "kind": "any" } },
+        "memory": {
+            "main": {
+                "kind": "cognee",
+                "settings": {
+                    "address": "https://a", "dataset": "a", "http": { "ca": { "file": "/nowhere" } },
+                    "auth": { "method": "login", "username": "a", "password": { "value": "a" } },
+                },
+                "decorators": { "timeout": "5s", "retry": { "attempts": 2 } },
+            },
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pipe_core::ErrorKind;
 use pipe_registry::{Format, Plugins};
 
-use crate::{faults, load, registry};
+use crate::{load, registry};
 
 fn instances(plugins: &Plugins) -> Vec<&str> {
     plugins.all_secrets().map(|(name, _)| name).collect()
@@ -80,12 +80,4 @@ fn a_file_is_read_by_its_extension() {
 fn a_registry_shows_the_names_of_its_kinds() {
     let shown = format!("{:?}", registry());
     assert!(shown.contains("openbao") && shown.contains("in-memory"), "{shown}");
-}
-
-#[test]
-fn memory_has_no_kinds_yet() {
-    assert!(load("[memory]").is_ok());
-    let expected = "memory.kind: is unknown; this version knows no kinds of memory";
-    assert_eq!(faults("memory.kind = 'any'"), [expected]);
-    assert_eq!(faults("memory.main.kind = 'any'").len(), 1);
 }

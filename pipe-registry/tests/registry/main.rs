@@ -3,12 +3,14 @@
 mod canary;
 mod entries;
 mod faults;
+mod memory;
 mod plugins;
 mod schema;
 
 use std::collections::BTreeMap;
 
 use pipe_core::{Error, ErrorKind, Result, SecretSource, SecretValue};
+use pipe_memory_cognee::{Cognee, CogneeConfig};
 use pipe_registry::{Faults, Format, Plugins, Registry};
 use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
 use pipe_testkit::reference::{InMemoryIdentity, InMemorySecrets};
@@ -56,6 +58,7 @@ fn registry() -> Registry {
         .with_secrets_kind::<OpenBaoConfig, _, _>("openbao", OpenBao::new)
         .with_secrets_kind::<Settings, _, _>("in-memory", in_memory)
         .with_identity_kind::<Settings, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
+        .with_memory_kind::<CogneeConfig, _, _>("cognee", Cognee::new)
 }
 
 fn load(toml: &str) -> Result<Plugins, Faults> {

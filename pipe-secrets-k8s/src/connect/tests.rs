@@ -127,6 +127,21 @@ fn a_kubeconfigs_impersonation_is_kept() {
     assert!(error.to_string().contains("more than user and groups"), "{error}");
 }
 
+/// Without its header, the request would be made as ourselves.
+#[test]
+fn a_kubeconfigs_impersonation_that_no_header_carries_is_refused() {
+    for user in [
+        "{token: t, as: ''}",
+        "{token: t, as: ' jane'}",
+        "{token: t, as: \"jane\\nx\"}",
+        "{token: t, as: jane, as-groups: ['']}",
+        "{token: t, as: jane, as-groups: [\"dev\\0\"]}",
+    ] {
+        let error = refused("as-broken", CLUSTER, user);
+        assert!(error.context("connection.context").is_some(), "{user}: {error}");
+    }
+}
+
 /// REQ 002-44
 #[test]
 fn a_cluster_at_an_address_needs_a_namespace_and_an_identity() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod api;
+mod callers;
 mod credentials;
 mod exchanges;
 mod flags;

@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) acr_values: Option<String>,
     pub(super) resources: Vec<String>,
     pub(super) challenge: String,
+    /// Who has to log in.
+    pub(super) hinted_subject: Option<String>,
     /// The `request_uri` under which it was pushed.
     pub(super) pushed: Option<String>,
 }

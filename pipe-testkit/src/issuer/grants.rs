@@ -116,7 +116,7 @@ pub(super) fn by_refresh_token(
 fn refresh_token(state: &mut State, now: u64, source: &Source) -> String {
     let text = random();
     let expires = now + state.logins.refresh_token_lifetime;
-    let token = RefreshToken { source: source.clone(), expires, is_consumed: false };
+    let token = RefreshToken { source: source.clone(), made: now, expires, is_consumed: false };
     state.logins.refresh_tokens.insert(text.clone(), token);
     text
 }

@@ -35,14 +35,19 @@ fn refresh_token(state: &State, now: u64, token: &str) -> Option<Value> {
     if token.is_consumed || now >= token.expires || !holds {
         return None;
     }
-    Some(json!({
+    let mut told = json!({
         "active": true,
         "sub": source.subject,
         "client_id": source.client,
         "exp": token.expires,
+        "iat": token.made,
         "iss": state.url,
         "scope": source.scopes.join(" "),
-    }))
+    });
+    if let Some(sid) = &source.sid {
+        told["sid"] = sid.as_str().into();
+    }
+    Some(told)
 }
 
 /// Whose token goes, goes with all others of the grant.

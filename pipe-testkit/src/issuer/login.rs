@@ -94,6 +94,9 @@ fn missing(
     if !is_new && request.max_age.is_some_and(|age| now.saturating_sub(session.auth_time) > age) {
         return required("End-User authentication could not be obtained");
     }
+    if request.hinted_subject.as_ref().is_some_and(|it| *it != session.subject) {
+        return required("id_token_hint and authenticated subject do not match");
+    }
     // Whoever is asked consents.
     if !request.prompts.contains("none") {
         return None;

@@ -85,6 +85,7 @@ pub(super) struct Code {
 
 pub(super) struct RefreshToken {
     pub(super) source: Source,
+    pub(super) made: u64,
     pub(super) expires: u64,
     pub(super) is_consumed: bool,
 }

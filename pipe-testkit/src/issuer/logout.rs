@@ -28,7 +28,7 @@ pub(super) struct Pending {
 
 /// The page that asks whether to log out (RP-initiated logout).
 pub(super) fn ask(state: &mut State, call: &Call) -> Result<Answer, Refusal> {
-    let fields = Fields::of(&call.query).and(Fields::of_body(call));
+    let fields = Fields::of(&call.query);
     if let Some(name) = fields.duplicate("") {
         let description = format!("'{name}' parameter must not be provided twice");
         return Err(Refusal::new("invalid_request", description));
@@ -181,7 +181,7 @@ fn logout_token(
 
 pub(super) fn route(state: &mut State, now: u64, call: &Call) -> Option<Answer> {
     let answer = match (&call.method, call.path.as_str()) {
-        (&Method::GET | &Method::POST, "/session/end") => ask(state, call),
+        (&Method::GET, "/session/end") => ask(state, call),
         (&Method::POST, "/session/end/confirm") => confirm(state, now, call),
         (&Method::GET, "/session/end/success") => Ok(html(StatusCode::OK, "<h1>Signed out</h1>")),
         _ => return None,

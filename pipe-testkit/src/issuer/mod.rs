@@ -6,6 +6,7 @@
 //! ([`TokenBuilder`]). Its time is a [`TestClock`].
 
 mod answers;
+mod authentication;
 mod authorization;
 mod backchannel;
 mod browser;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::answers::Refusal;
 use super::authorization::Request;
 use super::client::{AUTHORIZATION_CODE, REFRESH_TOKEN};
-use super::requests::{Fields, is_signed_by};
+use super::requests::{Fields, claims, is_signed_by};
 use super::routes::resource_is_known;
 use super::state::State;
 use super::{Client, SCOPES};
@@ -46,7 +48,7 @@ pub(super) fn validated(
     }
     match fields.get("response_type") {
         Some("code") if client.may(AUTHORIZATION_CODE) => {}
-        Some("code") => {
+        Some("code" | "code id_token" | "id_token code" | "id_token" | "none") => {
             return Err(invalid("requested response_type is not allowed for this client"));
         }
         Some(_) => {
@@ -70,7 +72,7 @@ pub(super) fn validated(
         Some(Err(_)) => return Err(invalid("invalid max_age parameter value")),
         None => None,
     };
-    check_hint(state, client, fields)?;
+    let hinted_subject = hinted_subject(state, client, fields)?;
     let owned = |name| fields.get(name).map(str::to_owned);
     Ok(Request {
         client: client.id.clone(),
@@ -83,6 +85,7 @@ pub(super) fn validated(
         acr_values: owned("acr_values"),
         resources,
         challenge,
+        hinted_subject,
         pushed: None,
     })
 }
@@ -107,10 +110,7 @@ pub(super) fn scopes(
     prompts: Option<&BTreeSet<String>>,
 ) -> Result<Vec<String>, Refusal> {
     let text = fields.get("scope").unwrap_or_default();
-    let is_legal = |it: u8| matches!(it, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-    if !text.bytes().all(is_legal) {
-        return Err(Refusal::new("invalid_scope", "scope contains invalid characters"));
-    }
+    check_scope(text)?;
     let is_offline =
         client.may(REFRESH_TOKEN) && prompts.is_none_or(|prompts| prompts.contains("consent"));
     let mut scopes: Vec<String> = Vec::new();
@@ -123,12 +123,22 @@ pub(super) fn scopes(
     Ok(scopes)
 }
 
+/// How scopes look (RFC 6749).
+pub(super) fn check_scope(text: &str) -> Result<(), Refusal> {
+    let is_legal = |it: u8| matches!(it, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    if text.bytes().all(is_legal) {
+        return Ok(());
+    }
+    Err(Refusal::new("invalid_scope", "scope contains invalid characters"))
+}
+
 /// What is not known is dropped without a word, and so is what needs a resource where none is asked for.
 pub(super) fn grantable(scopes: &[String], has_resource: bool) -> Vec<String> {
-    let is_known = |scope: &&String| {
-        OPENID_SCOPES.contains(&scope.as_str()) || has_resource && SCOPES.contains(&scope.as_str())
+    let among = |known: &'static [&'static str]| {
+        scopes.iter().filter(|scope| known.contains(&scope.as_str())).cloned()
     };
-    scopes.iter().filter(is_known).cloned().collect()
+    let of_resources: &[&str] = if has_resource { &SCOPES } else { &[] };
+    among(&OPENID_SCOPES).chain(among(of_resources)).collect()
 }
 
 pub(super) fn check_openid(scopes: &[String], fields: &Fields) -> Result<(), Refusal> {
@@ -184,13 +194,21 @@ pub(super) fn resources(state: &State, fields: &Fields) -> Result<Vec<String>, R
     all_known.then_some(resources).ok_or_else(Refusal::target)
 }
 
-fn check_hint(state: &State, client: &Client, fields: &Fields) -> Result<(), Refusal> {
-    let Some(hint) = fields.get("id_token_hint") else { return Ok(()) };
-    let claims = super::requests::claims(hint);
-    let is_for_client = claims.is_some_and(|it| it.get("aud") == Some(&client.id.as_str().into()));
+/// Whom `id_token_hint` is about.
+fn hinted_subject(
+    state: &State,
+    client: &Client,
+    fields: &Fields,
+) -> Result<Option<String>, Refusal> {
+    let Some(hint) = fields.get("id_token_hint") else { return Ok(None) };
+    let claims = claims(hint).unwrap_or_default();
+    let is = |name: &str, value: &str| claims.get(name).and_then(Value::as_str) == Some(value);
+    let is_for_client = is("aud", &client.id) && is("iss", &state.url);
     let mut keys = state.keys.iter().chain(&state.old);
-    if is_for_client && keys.any(|key| is_signed_by(hint, key)) {
-        return Ok(());
+    match claims.get("sub").and_then(Value::as_str) {
+        Some(subject) if is_for_client && keys.any(|key| is_signed_by(hint, key)) => {
+            Ok(Some(subject.to_owned()))
+        }
+        _ => Err(Refusal::new("invalid_request", "could not validate id_token_hint")),
     }
-    Err(Refusal::new("invalid_request", "could not validate id_token_hint"))
 }

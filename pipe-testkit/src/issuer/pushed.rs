@@ -35,7 +35,7 @@ pub(super) fn push(
     match fields.get("client_id") {
         Some(id) if id == client.id => {}
         Some(_) => {
-            let description = "mismatch in body and authorization client ids";
+            let description = "client_id mismatch";
             return Err(Refusal::new("invalid_request", description));
         }
         None => return Err(Refusal::missing("client_id")),

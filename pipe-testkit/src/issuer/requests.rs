@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::SigningKey;
 use super::answers::encoded;
 use super::client::Authentication;
 use super::state::State;
-use super::{CLIENT_ID, CLIENT_SECRET, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET, SigningKey};
 use crate::fake::http::Call;
 
 /// The fields of a form.
 pub(crate) type Form = BTreeMap<String, String>;
-
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(crate) fn form(call: &Call) -> Form {
     Fields::of_body(call).0.into_iter().collect()
@@ -72,48 +70,10 @@ impl Fields {
     }
 }
 
-/// The client, when it proved who it is.
-pub(super) fn client(state: &mut State, now: u64, call: &Call, form: &Form) -> Option<String> {
-    if let Some(basic) = basic(call) {
-        let text = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
-        // RFC 6749 2.3.1: both halves are form-encoded first.
-        let (id, secret) = text.split_once(':')?;
-        return known(state, decoded(id), &decoded(secret));
-    }
-    let field = |name: &str| form.get(name).map(String::as_str);
-    if field("client_assertion_type") == Some(ASSERTION_TYPE) {
-        let claims = assertion(state, now, field("client_assertion")?)?;
-        let id = claims.get("iss")?.as_str()?;
-        let is_consistent = claims.get("sub")?.as_str() == Some(id)
-            && field("client_id").is_none_or(|named| named == id);
-        return is_consistent.then(|| id.to_owned());
-    }
-    let id = field("client_id")?.to_owned();
-    match field("client_secret") {
-        Some(secret) => known(state, id, secret),
-        None => {
-            let client = state.logins.clients.get(&id)?;
-            matches!(client.authentication, Authentication::None).then_some(id)
-        }
-    }
-}
-
 /// What the client sent in `Authorization: Basic`.
 pub(crate) fn basic(call: &Call) -> Option<&str> {
     let (scheme, value) = call.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then_some(value)
-}
-
-fn known(state: &State, id: String, secret: &str) -> Option<String> {
-    let added = state.logins.clients.get(&id);
-    let expected = match (id.as_str(), added.map(|client| &client.authentication)) {
-        (_, Some(Authentication::Secret(secret))) => secret,
-        (_, Some(_)) => return None,
-        (CLIENT_ID, None) => CLIENT_SECRET,
-        (RESOURCE_SERVER_ID, None) => RESOURCE_SERVER_SECRET,
-        _ => return None,
-    };
-    (secret == expected).then_some(id)
 }
 
 /// The claims of an assertion (RFC 7523) that a registered key signed for us, once.

@@ -3,13 +3,15 @@
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::answers::{Refusal, invalid_client, json_answer, refusal, uncached};
+use super::answers::{Refusal, json_answer, refusal, uncached};
+use super::authentication::authenticated;
 use super::client::{AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN};
 use super::grants::{by_code, by_refresh_token};
 use super::introspection::{introspection, revocation};
 use super::login::authorize;
+use super::parameters::check_scope;
 use super::pushed::push;
-use super::requests::{Form, assertion, claims, client, form, is_signed_by};
+use super::requests::{Form, assertion, claims, form, is_signed_by};
 use super::state::{Provider, State, random};
 use super::userinfo::userinfo;
 use super::{
@@ -45,18 +47,27 @@ fn route(state: &mut State, now: u64, call: &Call) -> Answer {
         }
         (&Method::GET | &Method::POST, "/auth") => authorize(state, now, call),
         (&Method::GET | &Method::POST, "/me") => userinfo(state, now, call),
-        (&Method::POST, "/token") => {
+        (&Method::POST, "/token" | "/token/introspection" | "/token/revocation") => {
             let form = form(call);
-            match client(state, now, call, &form) {
-                Some(client) => grant(state, now, &client, &form),
-                None => invalid_client(call, &state.url),
+            let client = match authenticated(state, now, call, &form) {
+                Ok(client) => client,
+                Err(answer) => return *answer,
+            };
+            match call.path.as_str() {
+                "/token" => grant(state, now, &client, &form),
+                "/token/introspection" => introspection(state, now, &form),
+                _ => revocation(state, &client, &form),
             }
         }
         (&Method::POST, "/request" | "/device/auth") => {
-            let form = form(call);
-            let id = client(state, now, call, &form);
-            let added = id.and_then(|id| state.logins.clients.get(&id).cloned());
-            let Some(client) = added else { return invalid_client(call, &state.url) };
+            let id = match authenticated(state, now, call, &form(call)) {
+                Ok(id) => id,
+                Err(answer) => return *answer,
+            };
+            let Some(client) = state.logins.clients.get(&id).cloned() else {
+                let description = "requested grant type is not allowed for this client";
+                return Refusal::new("invalid_request", description).answer();
+            };
             let answer = match call.path.as_str() {
                 "/request" => push(state, now, &client, call),
                 _ => device::ask(state, now, &client, call),
@@ -64,23 +75,9 @@ fn route(state: &mut State, now: u64, call: &Call) -> Answer {
             answer.unwrap_or_else(|refusal| refusal.answer())
         }
         (&Method::GET | &Method::POST, "/device") => device::page(state, now, call),
-        (&Method::POST, "/token/introspection") => {
-            let form = form(call);
-            match client(state, now, call, &form) {
-                Some(_) => introspection(state, now, &form),
-                None => invalid_client(call, &state.url),
-            }
-        }
-        (&Method::POST, "/token/revocation") => {
-            let form = form(call);
-            match client(state, now, call, &form) {
-                Some(client) => revocation(state, &client, &form),
-                None => invalid_client(call, &state.url),
-            }
-        }
         _ => logout::route(state, now, call).unwrap_or_else(|| {
-            let description = "unrecognized route or not allowed method";
-            refusal(StatusCode::NOT_FOUND, "invalid_request", description)
+            let body = Payload::of("Not Found");
+            response(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", body)
         }),
     }
 }
@@ -90,6 +87,9 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
     let added = state.logins.clients.get(client).cloned();
     let subject = match field("grant_type") {
         Some(grant_type @ (AUTHORIZATION_CODE | REFRESH_TOKEN | DEVICE_CODE)) => {
+            if let Some(Err(refusal)) = field("scope").map(check_scope) {
+                return refusal.answer();
+            }
             return match added.filter(|it| it.may(grant_type)) {
                 Some(client) => people(state, now, &client, form, grant_type),
                 None => not_allowed(),
@@ -121,7 +121,7 @@ fn grant(state: &mut State, now: u64, client: &str, form: &Form) -> Answer {
             return refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type", description);
         }
         None => {
-            let description = "missing required parameter(s) 'grant_type'";
+            let description = "missing required parameter 'grant_type'";
             return refusal(StatusCode::BAD_REQUEST, "invalid_request", description);
         }
     };

@@ -5,37 +5,57 @@ use serde_json::Value;
 
 use super::answers::{Refusal, uncached, with_header};
 use super::grants::field;
-use super::requests::form;
+use super::requests::{Fields, form};
 use super::state::State;
 use crate::fake::http::{Answer, Call};
 
 pub(super) fn userinfo(state: &State, now: u64, call: &Call) -> Answer {
-    let form = form(call);
-    let bearer = call.header("authorization").and_then(|it| it.split_once(' '));
-    let token = match bearer {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token),
-        Some(_) => None,
-        None => field(&form, "access_token"),
+    let answer = token(call).and_then(|token| match token {
+        Some(token) => claims(state, now, &token),
+        None => Err(Refusal::new("invalid_token", "no access token provided")),
+    });
+    let refusal = match answer {
+        Ok(claims) => return uncached(StatusCode::OK, &claims),
+        Err(refusal) => refusal,
     };
-    let Some(token) = token else {
-        let refusal = Refusal::new("invalid_token", "no access token provided");
-        let challenge = format!("Bearer realm=\"{}\"", state.url);
+    let realm = &state.url;
+    let description = refusal.description.as_deref().unwrap_or_default();
+    if description == "no access token provided" {
+        let challenge =
+            format!("Bearer realm=\"{realm}\", DPoP realm=\"{realm}\", algs=\"ES256 EdDSA\"");
         return challenged(&refusal.with_status(StatusCode::UNAUTHORIZED), &challenge);
-    };
-    match claims(state, now, token) {
-        Ok(claims) => uncached(StatusCode::OK, &claims),
-        Err(refusal) => {
-            let description = refusal.description.as_deref().unwrap_or_default();
-            let mut challenge = format!(
-                "Bearer realm=\"{}\", error=\"{}\", error_description=\"{description}\"",
-                state.url, refusal.error
-            );
-            if let Some(scope) = &refusal.scope {
-                challenge += &format!(", scope=\"{scope}\"");
-            }
-            challenged(&refusal, &challenge)
-        }
     }
+    let mut challenge = format!(
+        "Bearer realm=\"{realm}\", error=\"{}\", error_description=\"{description}\"",
+        refusal.error
+    );
+    if let Some(scope) = &refusal.scope {
+        challenge += &format!(", scope=\"{scope}\"");
+    }
+    challenged(&refusal, &challenge)
+}
+
+/// The token that is shown, in one way.
+fn token(call: &Call) -> Result<Option<String>, Refusal> {
+    let invalid = |description: &str| Err(Refusal::new("invalid_request", description));
+    if Fields::of(&call.query).get("access_token").is_some() {
+        return invalid("access tokens must not be provided via query parameter");
+    }
+    let form = form(call);
+    let Some(header) = call.header("authorization") else {
+        return Ok(field(&form, "access_token").map(str::to_owned));
+    };
+    let Some((scheme, token)) = header.split_once(' ').filter(|(_, token)| !token.is_empty())
+    else {
+        return invalid("invalid authorization header value format");
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return invalid("authorization header scheme must be `Bearer`");
+    }
+    if field(&form, "access_token").is_some() {
+        return invalid("access token must only be provided using one mechanism");
+    }
+    Ok(Some(token.to_owned()))
 }
 
 fn claims(state: &State, now: u64, token: &str) -> Result<Value, Refusal> {

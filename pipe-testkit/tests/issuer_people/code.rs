@@ -96,6 +96,8 @@ async fn a_code_is_for_its_client_verifier_and_redirect_uri_alone_and_survives_w
         (good.replace(VERIFIER, &"a".repeat(43)), "invalid_grant"),
         (good.replace(&format!("&code_verifier={VERIFIER}"), ""), "invalid_grant"),
         (good.replace(VERIFIER, "short"), "invalid_request"),
+        (good.replace(VERIFIER, &"a".repeat(129)), "invalid_request"),
+        (good.replace(VERIFIER, &"!".repeat(50)), "invalid_request"),
         (good.replace(&uri, &encoded(&format!("{CALLBACK}x"))), "invalid_grant"),
         ("grant_type=authorization_code&code=x&code_verifier=x".to_owned(), "invalid_grant"),
         ("grant_type=authorization_code".to_owned(), "invalid_request"),

@@ -160,3 +160,25 @@ async fn logins_in_one_browser_share_a_grant_and_others_do_not() {
     assert_eq!(refresh(&issuer, &tokens[1].text("refresh_token")).await.status(), 400);
     assert_eq!(refresh(&issuer, &other.text("refresh_token")).await.status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_parallel_uses_of_a_refresh_token_one_succeeds() {
+    let issuer = issuer().await;
+    let tokens = logged_in(&issuer, &alice(), OFFLINE).await;
+    let refresh_token = tokens.text("refresh_token");
+    let uses = (0..50).map(|_| refresh(&issuer, &refresh_token));
+    let replies = futures_util::future::join_all(uses).await;
+    let succeeded = replies.iter().filter(|reply| reply.status() == 200).count();
+    let refused = replies.iter().filter(|reply| reply.status() == 400).count();
+    assert_eq!((succeeded, refused), (1, 49));
+    assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (1, 49));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_and_a_refresh_need_no_time_to_pass() {
+    let issuer = issuer().await;
+    let before = tokio::time::Instant::now();
+    let tokens = logged_in(&issuer, &alice(), OFFLINE).await;
+    assert_eq!(refresh(&issuer, &tokens.text("refresh_token")).await.status(), 200);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}

@@ -4,7 +4,7 @@ use hmac::Mac as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::{BearerToken, Principal, PrincipalId, Role, TenantId};
+use crate::identity::{BearerToken, Group, Principal, PrincipalId, Role, TenantId};
 use crate::{Namespace, SecurityContext, TokenFault};
 
 const NOW: u64 = 1_000_000;
@@ -24,6 +24,7 @@ fn context() -> SecurityContext {
         .with_tenant(TenantId::new("bni").unwrap())
         .with_namespaces([Namespace::new("sales").unwrap()])
         .with_roles([Role::new("data_reader").unwrap()])
+        .with_groups([Group::new("bni-editors").unwrap()])
         .with_scopes(["read".to_owned()])
         .with_token_id("token-1")
 }
@@ -78,7 +79,7 @@ fn a_context_arrives_as_it_was_sent() {
     let token = signer().sign(&context(), "billing").unwrap();
     assert_eq!(verifier().verify(&token).unwrap(), context());
     let bare = SecurityContext { tenant: None, token_id: None, ..context() };
-    let bare = bare.with_roles([]).with_scopes([]).with_namespaces([]);
+    let bare = bare.with_roles([]).with_groups([]).with_scopes([]).with_namespaces([]);
     let token = signer().sign(&bare, "billing").unwrap();
     assert_eq!(verifier().verify(&token).unwrap(), bare);
 }

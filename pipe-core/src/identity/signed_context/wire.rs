@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::Sha256;
 
 use super::ContextKey;
-use crate::identity::{Principal, PrincipalId, PrincipalKind, Role, SecurityContext, TenantId};
+use crate::identity::{
+    Group, Principal, PrincipalId, PrincipalKind, Role, SecurityContext, TenantId,
+};
 use crate::{Error, ErrorKind, Namespace, Result, TokenFault};
 
 pub(super) const ALGORITHM: &str = "HS256";
@@ -63,6 +65,8 @@ pub(super) struct WireContext {
     tenant: Option<TenantId>,
     namespaces: BTreeSet<Namespace>,
     roles: BTreeSet<Role>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    groups: BTreeSet<Group>,
     scopes: BTreeSet<String>,
     issuer: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,7 @@ impl WireContext {
             tenant: context.tenant.clone(),
             namespaces: context.namespaces.clone(),
             roles: context.roles.clone(),
+            groups: context.groups.clone(),
             scopes: context.scopes.clone(),
             issuer: context.issuer.clone(),
             token_id: context.token_id.clone(),
@@ -98,6 +103,7 @@ impl WireContext {
         let mut context = SecurityContext::new(principal, self.issuer, start, end)
             .with_namespaces(self.namespaces)
             .with_roles(self.roles)
+            .with_groups(self.groups)
             .with_scopes(self.scopes);
         context.tenant = self.tenant;
         context.token_id = self.token_id;

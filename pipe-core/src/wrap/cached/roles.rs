@@ -1,7 +1,8 @@
-//! Roles that are looked up elsewhere.
+//! Roles and groups that are looked up elsewhere.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use super::flights::Flights;
-use crate::identity::{PrincipalId, PrincipalKind, Role, RoleResolver, TenantId};
+use crate::identity::{Group, PrincipalId, PrincipalKind, Role, RoleResolver, TenantId};
 use crate::{Result, SecurityContext, in_current_context};
 
-/// Remembers the roles that another resolver found, and asks once for all who ask at the same time.
+/// Remembers the roles and groups that another resolver found, and asks once for all who ask at the same time.
 ///
 /// A role that was taken away counts for `ttl` at most. When the resolver cannot be asked, what is
 /// past its time is not served: a decision fails, and nobody keeps a role by an outage.
@@ -31,11 +32,18 @@ use crate::{Result, SecurityContext, in_current_context};
 pub struct CachedRoles<R> {
     inner: Arc<R>,
     ttl: Duration,
-    kept: Cache<Caller, (Instant, Roles)>,
-    flights: Flights<Caller, Roles>,
+    roles: Memory<Role>,
+    groups: Memory<Group>,
 }
 
-type Roles = Arc<BTreeSet<Role>>;
+/// What was found of each caller, and who is asked about just now.
+struct Memory<T> {
+    kept: Cache<Caller, (Instant, Found<T>)>,
+    flights: Flights<Caller, Found<T>>,
+}
+
+type Found<T> = Arc<BTreeSet<T>>;
+type Asking<T> = Pin<Box<dyn Future<Output = Result<Found<T>>> + Send>>;
 
 /// Who has the roles. The token does not matter, and neither do the roles in it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -51,17 +59,53 @@ const MOST_CALLERS: usize = 10_000;
 impl<R: RoleResolver> CachedRoles<R> {
     /// Remembers what this resolver finds for `ttl`.
     pub fn new(inner: R, ttl: Duration) -> Self {
-        Self {
-            inner: Arc::new(inner),
-            ttl,
-            kept: Cache::new(MOST_CALLERS),
-            flights: Flights::new(),
-        }
+        Self { inner: Arc::new(inner), ttl, roles: Memory::new(), groups: Memory::new() }
     }
 
-    /// Forgets everybody's roles.
+    /// Forgets everybody's roles and groups.
     pub fn clear(&self) {
+        self.roles.clear();
+        self.groups.clear();
+    }
+}
+
+impl<T: Clone + Ord + Send + Sync + 'static> Memory<T> {
+    fn new() -> Self {
+        Self { kept: Cache::new(MOST_CALLERS), flights: Flights::new() }
+    }
+
+    fn clear(&self) {
         self.flights.leave_all(|| self.kept.clear());
+    }
+
+    /// What is remembered of this caller, or what asking finds.
+    async fn find(
+        &self,
+        caller: &SecurityContext,
+        ttl: Duration,
+        ask: impl FnOnce() -> Asking<T>,
+    ) -> Result<BTreeSet<T>> {
+        let key = Caller {
+            issuer: caller.issuer.clone(),
+            tenant: caller.tenant.clone(),
+            kind: caller.principal.kind,
+            id: caller.principal.id.clone(),
+        };
+        if let Some((end, found)) = self.kept.get(&key)
+            && Instant::now() < end
+        {
+            return Ok(BTreeSet::clone(&found));
+        }
+        let mut ticket = self.flights.join(&key, ask);
+        let answer = ticket.wait().await;
+        ticket.land(|| match &answer {
+            Ok(found) => {
+                let end = Instant::now() + ttl;
+                self.kept.insert(key.clone(), (end, Arc::clone(found)));
+            }
+            Err(_) => drop(self.kept.remove(&key)),
+        });
+        answer.map(|found| BTreeSet::clone(&found))
     }
 }
 
@@ -75,32 +119,23 @@ impl<R: fmt::Debug> fmt::Debug for CachedRoles<R> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<R: RoleResolver> RoleResolver for CachedRoles<R> {
     async fn resolve(&self, caller: &SecurityContext) -> Result<BTreeSet<Role>> {
-        let key = Caller {
-            issuer: caller.issuer.clone(),
-            tenant: caller.tenant.clone(),
-            kind: caller.principal.kind,
-            id: caller.principal.id.clone(),
-        };
-        if let Some((end, roles)) = self.kept.get(&key)
-            && Instant::now() < end
-        {
-            return Ok(BTreeSet::clone(&roles));
-        }
-        let mut ticket = self.flights.join(&key, || {
+        let ask = || -> Asking<Role> {
             let (inner, caller) = (Arc::clone(&self.inner), caller.clone());
             Box::pin(in_current_context(async move { inner.resolve(&caller).await.map(Arc::new) }))
-        });
-        let answer = ticket.wait().await;
-        ticket.land(|| match &answer {
-            Ok(roles) => {
-                let end = Instant::now() + self.ttl;
-                self.kept.insert(key.clone(), (end, Arc::clone(roles)));
-            }
-            Err(_) => drop(self.kept.remove(&key)),
-        });
-        answer.map(|roles| BTreeSet::clone(&roles))
+        };
+        self.roles.find(caller, self.ttl, ask).await
+    }
+
+    async fn resolve_groups(&self, caller: &SecurityContext) -> Result<BTreeSet<Group>> {
+        let ask = || -> Asking<Group> {
+            let (inner, caller) = (Arc::clone(&self.inner), caller.clone());
+            let asked = async move { inner.resolve_groups(&caller).await.map(Arc::new) };
+            Box::pin(in_current_context(asked))
+        };
+        self.groups.find(caller, self.ttl, ask).await
     }
 }
 
@@ -132,6 +167,11 @@ mod tests {
             let tenant = caller.tenant.as_ref().map_or("none", TenantId::as_str);
             Ok([Role::new(format!("{tenant}-editor")).unwrap()].into())
         }
+
+        async fn resolve_groups(&self, caller: &SecurityContext) -> Result<BTreeSet<Group>> {
+            let roles = self.resolve(caller).await?;
+            Ok(roles.iter().map(|role| Group::new(role.as_str()).unwrap()).collect())
+        }
     }
 
     fn caller(tenant: &str) -> SecurityContext {
@@ -161,6 +201,41 @@ mod tests {
         let bni = roles.resolve(&caller("bni")).await.unwrap();
         let bnp = roles.resolve(&caller("bnp")).await.unwrap();
         assert!(bni.is_disjoint(&bnp));
+    }
+
+    /// REQ 002-17
+    #[tokio::test(start_paused = true)]
+    async fn groups_are_remembered_apart_from_roles() {
+        let directory = Arc::new(Directory::default());
+        let roles = CachedRoles::new(Arc::clone(&directory), TTL);
+        for _ in 0..3 {
+            let groups = roles.resolve_groups(&caller("bni")).await.unwrap();
+            assert_eq!(groups, [Group::new("bni-editor").unwrap()].into());
+        }
+        assert_eq!(directory.asked.load(Ordering::Relaxed), 1);
+        roles.resolve(&caller("bni")).await.unwrap();
+        assert_eq!(directory.asked.load(Ordering::Relaxed), 2);
+        roles.clear();
+        roles.resolve_groups(&caller("bni")).await.unwrap();
+        assert_eq!(directory.asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[derive(Debug)]
+    struct RolesAlone;
+
+    #[async_trait]
+    impl RoleResolver for RolesAlone {
+        async fn resolve(&self, _: &SecurityContext) -> Result<BTreeSet<Role>> {
+            Ok(BTreeSet::new())
+        }
+    }
+
+    /// Not known is not none.
+    #[tokio::test]
+    async fn a_resolver_of_roles_does_not_say_that_there_are_no_groups() {
+        let roles: Arc<dyn RoleResolver> = Arc::new(CachedRoles::new(RolesAlone, TTL));
+        let error = roles.resolve_groups(&caller("bni")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[tokio::test(start_paused = true)]

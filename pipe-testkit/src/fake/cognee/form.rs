@@ -9,9 +9,9 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-/// Files that were uploaded to a dataset.
+/// Files that were uploaded, and the other parts of their form.
 pub(super) struct Uploads {
-    pub(super) dataset: String,
+    pub(super) fields: BTreeMap<String, String>,
     pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
@@ -21,13 +21,19 @@ pub(super) fn parts(content_type: &str, body: &[u8]) -> Option<BTreeMap<String, 
     Some(parts.map(|part| (part.name.to_owned(), part.content.to_vec())).collect())
 }
 
-/// The files of a multipart form that names a dataset.
+/// The files of a multipart form, and its other parts.
 pub(super) fn uploads(content_type: &str, body: &[u8]) -> Option<Uploads> {
-    let parts = all_parts(content_type, body)?;
-    let dataset = parts.iter().find(|part| part.name == "datasetName")?;
-    let dataset = std::str::from_utf8(dataset.content).ok()?.to_owned();
-    let file = |part: Part<'_>| Some((part.file?.to_owned(), part.content.to_vec()));
-    Some(Uploads { dataset, files: parts.into_iter().filter_map(file).collect() })
+    let mut uploads = Uploads { fields: BTreeMap::new(), files: Vec::new() };
+    for part in all_parts(content_type, body)? {
+        match part.file {
+            Some(file) => uploads.files.push((file.to_owned(), part.content.to_vec())),
+            None => {
+                let text = String::from_utf8_lossy(part.content).into_owned();
+                uploads.fields.insert(part.name.to_owned(), text);
+            }
+        }
+    }
+    Some(uploads)
 }
 
 fn all_parts<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Part<'a>>> {

@@ -13,7 +13,7 @@ pub(super) struct Imported {
     pub(super) doubled: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Graph {
     nodes: BTreeMap<String, Value>,
     /// From, name and to; and the text.
@@ -22,12 +22,21 @@ pub(super) struct Graph {
 
 /// How far away what was not found is.
 const NOT_FOUND: f64 = 1.0;
-/// How far away nodes of a type are that the server does not know since it was restarted.
-const UNKNOWN_TYPE: f64 = 6.5;
+/// How far away is what was not compared: it was not among the nearest, or it is a node of a type that
+/// the server does not know since it was restarted.
+const NOT_COMPARED: f64 = 6.5;
+/// How many texts of a kind are compared.
+const COMPARED: usize = 100;
 
 impl Graph {
     pub(super) fn size(&self) -> (usize, usize) {
         (self.nodes.len(), self.edges.len())
+    }
+
+    /// Adds all of another graph.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.nodes.extend(other.nodes.clone());
+        self.edges.extend(other.edges.clone());
     }
 
     /// Adds what an archive holds; `None` when the server would call it invalid. Of relations, only
@@ -61,13 +70,17 @@ impl Graph {
         Some(imported)
     }
 
-    /// The edges that are nearest, with their ends.
+    /// The edges that are nearest, with their ends. Only the nearest texts of a kind are compared,
+    /// however many edges are asked for.
     pub(super) fn search(&self, query: &str, top_k: usize, knows_types: bool) -> Vec<Value> {
         let query = words(query);
-        let of_node = |id: &str| {
+        let text_of = |node: &Value| node["description"].as_str().unwrap_or_default().to_owned();
+        let nodes = compared(&query, self.nodes.iter().map(|(id, node)| (id, text_of(node))));
+        let texts = self.edges.iter().map(|(edge, text)| (edge, text.clone()));
+        let texts = compared(&query, texts);
+        let of_node = |id: &String| {
             let node = &self.nodes[id];
-            let text = node["description"].as_str().unwrap_or_default();
-            let near = if knows_types { distance(&query, text) } else { UNKNOWN_TYPE };
+            let near = nodes.get(id).filter(|_| knows_types).copied().unwrap_or(NOT_COMPARED);
             let shown = json!({
                 "node_id": id,
                 "node_attributes": {
@@ -84,8 +97,9 @@ impl Graph {
         let mut edges: Vec<_> = self
             .edges
             .iter()
-            .map(|((from, name, to), text)| {
-                let near = distance(&query, text);
+            .map(|(edge, text)| {
+                let (from, name, to) = edge;
+                let near = texts.get(edge).copied().unwrap_or(NOT_COMPARED);
                 let ((a, from), (b, to)) = (of_node(from), of_node(to));
                 let edge = json!({
                     "node1": from,
@@ -122,8 +136,23 @@ impl Graph {
     }
 }
 
+/// How far away the nearest of these are.
+fn compared<'a, K: Ord>(
+    query: &BTreeSet<String>,
+    texts: impl Iterator<Item = (&'a K, String)>,
+) -> BTreeMap<&'a K, f64> {
+    let mut near: Vec<_> = texts.map(|(key, text)| (distance(query, &text), key)).collect();
+    near.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    near.into_iter().take(COMPARED).map(|(distance, key)| (key, distance)).collect()
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+/// How far away a text is from a query.
+pub(super) fn distance_of(query: &str, text: &str) -> f64 {
+    distance(&words(query), text)
 }
 
 fn words(text: &str) -> BTreeSet<String> {

@@ -1,13 +1,13 @@
 //! A Cognee server, as far as a ready graph goes: logins, imports by archive, search without a
-//! language model, and the graph; and texts, of which it makes none.
+//! language model, and the graph; and texts, whose graph is only said to be made.
 //!
 //! Answers and traps are those of a real server of version 1.6.5, measured.
 
 mod form;
 mod graph;
 mod routes;
+mod texts;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::graph::Graph;
@@ -42,23 +42,55 @@ struct State {
     password: String,
     api_keys: Vec<String>,
     tokens: Vec<String>,
-    denied: bool,
-    datasets: BTreeMap<String, Dataset>,
+    datasets: Vec<Dataset>,
     /// Whether the server still knows the types that it was sent, as it does until it is restarted.
     knows_types: bool,
     fault: Option<(CogneeFault, usize)>,
     log: Vec<String>,
-    /// The ids of background runs, and how often each was asked about.
-    runs: Vec<(String, usize)>,
+    /// Background runs, the oldest first.
+    runs: Vec<Run>,
     model_fails: bool,
+    /// How often the language model was asked.
+    chat_calls: usize,
+    /// The sessions of searches, in their order.
+    sessions: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Dataset {
     id: String,
+    name: String,
+    /// Whether the user may do more than read it.
+    writable: bool,
     graph: Graph,
-    /// Texts, by the names of their files without their ends.
-    documents: BTreeMap<String, Vec<u8>>,
+    documents: Vec<Document>,
+}
+
+#[derive(Debug)]
+struct Document {
+    id: String,
+    /// The name of its file without its end.
+    stem: String,
+    content: Vec<u8>,
+    /// The id of its only piece, once a graph is made of it.
+    chunk: Option<String>,
+}
+
+/// A run that makes a graph of texts. It ends when it is asked about for the second time.
+#[derive(Debug)]
+struct Run {
+    id: String,
+    dataset: String,
+    asked: usize,
+    /// Whether it succeeded, once it has ended.
+    ended: Option<bool>,
+}
+
+impl Dataset {
+    fn new(name: &str) -> Self {
+        let (id, name) = (random_id(), name.to_owned());
+        Self { id, name, writable: true, graph: Graph::default(), documents: Vec::new() }
+    }
 }
 
 impl Cognee {
@@ -68,7 +100,8 @@ impl Cognee {
         Self::start_with(true).await
     }
 
-    /// Starts a server without access control. Its searches answer in another shape.
+    /// Starts a server without access control. Its searches answer in another shape, and all its
+    /// datasets are one: what is in one of them is found in each.
     pub async fn start_open() -> Self {
         Self::start_with(false).await
     }
@@ -80,13 +113,14 @@ impl Cognee {
             password: random_id(),
             api_keys: Vec::new(),
             tokens: Vec::new(),
-            denied: false,
-            datasets: BTreeMap::new(),
+            datasets: Vec::new(),
             knows_types: true,
             fault: None,
             log: Vec::new(),
             runs: Vec::new(),
             model_fails: false,
+            chat_calls: 0,
+            sessions: Vec::new(),
         }));
         let server = Server::start(0, Arc::new(Front(Arc::clone(&state)))).await;
         let port = server.address().port();
@@ -119,14 +153,31 @@ impl Cognee {
         self.state().tokens.clear();
     }
 
-    /// From now on nobody may do anything with any dataset.
-    pub fn deny(&self) {
-        self.state().denied = true;
+    /// Revokes all API keys, after which nobody may do anything with them.
+    pub fn revoke_api_keys(&self) {
+        self.state().api_keys.clear();
+    }
+
+    /// From now on the user may only read the datasets that there are, as if they were somebody
+    /// else's who shares them so.
+    pub fn make_read_only(&self) {
+        self.state().datasets.iter_mut().for_each(|dataset| dataset.writable = false);
     }
 
     /// From now on the language model refuses the server.
     pub fn break_model(&self) {
         self.state().model_fails = true;
+    }
+
+    /// From now on the language model answers again.
+    pub fn repair_model(&self) {
+        self.state().model_fails = false;
+    }
+
+    /// How often the language model was asked.
+    #[must_use]
+    pub fn chat_calls(&self) -> usize {
+        self.state().chat_calls
     }
 
     /// Closes the port and every connection. What is stored is kept.
@@ -147,13 +198,15 @@ impl Cognee {
 
     /// Deletes a dataset, as somebody else may.
     pub fn delete_dataset(&self, name: &str) {
-        self.state().datasets.remove(name);
+        self.state().datasets.retain(|dataset| dataset.name != name);
     }
 
     /// How many nodes and edges a dataset has.
     #[must_use]
     pub fn graph_size(&self, dataset: &str) -> (usize, usize) {
-        self.state().datasets.get(dataset).map_or((0, 0), |dataset| dataset.graph.size())
+        let state = self.state();
+        let found = state.datasets.iter().find(|found| found.name == dataset);
+        found.map_or((0, 0), |dataset| dataset.graph.size())
     }
 
     /// Something goes wrong with the next so many requests.
@@ -165,6 +218,13 @@ impl Cognee {
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.state().log.clone()
+    }
+
+    /// The sessions of all searches so far. A real server remembers what was asked in one, also in the
+    /// one that it uses when none is named, whose name is empty here.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<String> {
+        self.state().sessions.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

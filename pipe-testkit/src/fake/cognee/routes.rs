@@ -1,6 +1,5 @@
 //! Which request goes where.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::{Method, StatusCode};
@@ -9,14 +8,14 @@ use serde_json::{Value, json};
 use super::super::http::{Answer, Call, Handler, Payload, response};
 use super::super::token_review::random_id;
 use super::graph::Graph;
-use super::{CogneeFault, Dataset, State, form};
+use super::{CogneeFault, Dataset, State, form, texts};
 
 /// The server behind its port.
 #[derive(Debug)]
 pub(super) struct Front(pub(super) Arc<Mutex<State>>);
 
 /// A status and a body.
-type Reply = (u16, Value);
+pub(super) type Reply = (u16, Value);
 
 impl Handler for Front {
     fn answer(&self, call: &Call) -> Answer {
@@ -66,12 +65,18 @@ fn carry_out(state: &mut State, call: &Call) -> Reply {
         (&Method::GET, ["api", "v1", "datasets"]) => (200, datasets(state)),
         (&Method::POST, ["api", "v1", "remember"]) => remember(state, call, body),
         (&Method::POST, ["api", "v1", "search"]) => search(state, body),
-        (&Method::POST, ["api", "v1", "add"]) => add(state, call, body),
-        (&Method::POST, ["api", "v1", "cognify"]) => cognify(state, body),
-        (&Method::GET, ["api", "v1", "activity", "pipeline-runs"]) => (200, runs(state)),
-        (&Method::GET, ["api", "v1", "datasets", id, "graph"]) => match of_id(state, id) {
-            Some(dataset) => (200, dataset.graph.whole()),
-            None => denied(),
+        (&Method::POST, ["api", "v1", "add"]) => texts::add(state, call, body),
+        (&Method::PATCH, ["api", "v1", "update"]) => texts::update(state, call, body),
+        (&Method::POST, ["api", "v1", "recall"]) => texts::recall(state, body),
+        (&Method::POST, ["api", "v1", "cognify"]) => texts::cognify(state, body),
+        (&Method::GET, ["api", "v1", "activity", "pipeline-runs"]) => texts::runs(state, call),
+        (&Method::GET, ["api", "v1", "datasets", "status", "progress"]) => {
+            texts::progress(state, call)
+        }
+        (&Method::GET, ["api", "v1", "datasets", id, "data"]) => texts::list(state, call, id),
+        (&Method::GET, ["api", "v1", "datasets", id, "graph"]) => match graph_of(state, id) {
+            Some(graph) => (200, graph.whole()),
+            None => denied("read"),
         },
         _ => detail(404, "Not Found"),
     }
@@ -98,16 +103,13 @@ fn is_known(state: &State, call: &Call) -> bool {
 }
 
 fn datasets(state: &State) -> Value {
-    let shown = state.datasets.iter().map(|(name, dataset)| {
-        json!({"id": dataset.id, "name": name, "createdAt": "2026-11-22T00:38:13.971976", "updatedAt": null, "ownerId": "o"})
+    let shown = state.datasets.iter().map(|dataset| {
+        json!({"id": dataset.id, "name": dataset.name, "createdAt": "2026-11-22T00:38:13.971976", "updatedAt": null, "ownerId": "o"})
     });
     shown.collect()
 }
 
 fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
-    if state.denied {
-        return denied();
-    }
     let invalid = || (400, json!({"error": "Invalid COGX archive."}));
     let Some(parts) = call.header("content-type").and_then(|kind| form::parts(kind, body)) else {
         return (
@@ -124,12 +126,6 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
             json!({"error": "Internal server error", "detail": "a fake has no language model"}),
         );
     }
-    let Some(name) = field("datasetName").map(|name| name.into_owned()) else {
-        return (
-            400,
-            json!({"error": "Either datasetId or datasetName must be provided.", "detail": null}),
-        );
-    };
     let files = parts.get("data").and_then(|tar| form::files(tar));
     let Some(files) = files.filter(|files| files.contains_key("manifest.json")) else {
         return invalid();
@@ -141,9 +137,13 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
     let (Some(nodes), Some(facts)) = (lines("nodes.jsonl"), lines("facts.jsonl")) else {
         return invalid();
     };
-    let new = || Dataset { id: random_id(), graph: Graph::default(), documents: BTreeMap::new() };
-    let dataset = state.datasets.entry(name.clone()).or_insert_with(new);
+    let (id, name) = (field("datasetId"), field("datasetName"));
+    let dataset = match for_writing(state, id.as_deref(), name.as_deref()) {
+        Ok(dataset) => dataset,
+        Err(refused) => return refused,
+    };
     let Some(imported) = dataset.graph.import(&nodes, &facts) else { return invalid() };
+    let name = dataset.name.clone();
     state.knows_types = true;
     let report = json!({
         "kind": "migration_import",
@@ -159,72 +159,14 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
     )
 }
 
-/// Files alone: a fake reads none of its own.
-fn add(state: &mut State, call: &Call, body: &[u8]) -> Reply {
-    if state.denied {
-        return denied();
-    }
-    let content_type = call.header("content-type").unwrap_or_default();
-    let Some(files) = form::uploads(content_type, body) else {
-        return (
-            400,
-            json!({"error": "Either datasetId or datasetName must be provided.", "detail": null}),
-        );
-    };
-    let new = || Dataset { id: random_id(), graph: Graph::default(), documents: BTreeMap::new() };
-    let dataset = state.datasets.entry(files.dataset).or_insert_with(new);
-    for (name, content) in files.files {
-        // The end of the name is dropped.
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
-        if dataset.documents.entry(stem).or_insert_with(|| content.clone()) != &content {
-            let error = "Document already exists; use the update endpoint";
-            return (
-                409,
-                json!({"error": error, "detail": "POST /api/v1/add does not update documents."}),
-            );
-        }
-    }
-    (200, json!({"status": "PipelineRunCompleted", "dataset_id": dataset.id, "payload": null}))
-}
-
-fn cognify(state: &mut State, body: &[u8]) -> Reply {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let id = body["dataset_ids"][0].as_str().unwrap_or_default().to_owned();
-    if of_id(state, &id).is_none() {
-        return denied();
-    }
-    let run = random_id();
-    state.runs.push((run.clone(), 0));
-    (
-        200,
-        json!({id.clone(): {"status": "PipelineRunStarted", "pipeline_run_id": run, "dataset_id": id}}),
-    )
-}
-
-/// A run ends when it is asked about for the second time.
-fn runs(state: &mut State) -> Value {
-    let broken = state.model_fails;
-    let row = |(run, asked): &mut (String, usize)| {
-        *asked += 1;
-        let (status, outcome, class) = match (*asked, broken) {
-            (1, _) => ("DATASET_PROCESSING_STARTED", Value::Null, Value::Null),
-            (_, false) => ("DATASET_PROCESSING_COMPLETED", "succeeded".into(), Value::Null),
-            (_, true) => {
-                ("DATASET_PROCESSING_ERRORED", "failed".into(), "AuthenticationError".into())
-            }
-        };
-        json!({"kind": "pipeline", "pipeline_run_id": run, "status": status, "outcome": outcome, "error_class": class})
-    };
-    state.runs.iter_mut().rev().map(row).collect()
-}
-
-fn search(state: &State, body: &[u8]) -> Reply {
+fn search(state: &mut State, body: &[u8]) -> Reply {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return (
             400,
             json!({"detail": [{"type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error"}], "body": "{"}),
         );
     };
+    state.sessions.push(body["session_id"].as_str().unwrap_or_default().to_owned());
     let query = body["query"].as_str().unwrap_or_default();
     if query.trim().is_empty() {
         return detail(422, "The query must be a non-empty string. [QueryValidationError]");
@@ -239,15 +181,15 @@ fn search(state: &State, body: &[u8]) -> Reply {
         );
     }
     let id = body["dataset_ids"][0].as_str().unwrap_or_default();
-    let Some(dataset) = of_id(state, id) else { return denied() };
-    if dataset.graph.size().0 == 0 {
+    let Some(graph) = graph_of(state, id) else { return denied("read") };
+    if graph.size().0 == 0 {
         return detail(
             404,
             "No searchable memory in dataset: its knowledge graph is empty. [NoDataError]",
         );
     }
     let top_k = body["top_k"].as_u64().and_then(|top_k| usize::try_from(top_k).ok());
-    let edges = dataset.graph.search(query, top_k.unwrap_or(15), state.knows_types);
+    let edges = graph.search(query, top_k.unwrap_or(15), state.knows_types);
     let found =
         json!({"text_result": null, "context_result": "", "objects_result": edges, "evidence": []});
     if !state.access_control {
@@ -258,18 +200,58 @@ fn search(state: &State, body: &[u8]) -> Reply {
     (200, json!([found]))
 }
 
-fn of_id<'a>(state: &'a State, id: &str) -> Option<&'a Dataset> {
-    state.datasets.values().find(|dataset| dataset.id == id && !state.denied)
+/// A dataset that the user may write to. By its name, it is made when there is none of the user's
+/// own, whatever somebody shares under that name.
+pub(super) fn for_writing<'a>(
+    state: &'a mut State,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<&'a mut Dataset, Reply> {
+    let place = match (id, name) {
+        (Some(id), _) => {
+            let is_it = |dataset: &Dataset| dataset.id == id && dataset.writable;
+            state.datasets.iter().position(is_it).ok_or_else(|| denied("write"))?
+        }
+        (None, Some(name)) => {
+            let is_it = |dataset: &Dataset| dataset.name == name && dataset.writable;
+            state.datasets.iter().position(is_it).unwrap_or_else(|| {
+                state.datasets.push(Dataset::new(name));
+                state.datasets.len() - 1
+            })
+        }
+        (None, None) => {
+            let error = "Either datasetId or datasetName must be provided.";
+            return Err((400, json!({"error": error, "detail": null})));
+        }
+    };
+    Ok(&mut state.datasets[place])
+}
+
+pub(super) fn of_id<'a>(state: &'a State, id: &str) -> Option<&'a Dataset> {
+    state.datasets.iter().find(|dataset| dataset.id == id)
+}
+
+/// The graph of a dataset; without access control, that of all of them.
+fn graph_of(state: &State, id: &str) -> Option<Graph> {
+    let dataset = of_id(state, id)?;
+    if state.access_control {
+        return Some(dataset.graph.clone());
+    }
+    let mut graph = Graph::default();
+    state.datasets.iter().for_each(|dataset| graph.absorb(&dataset.graph));
+    Some(graph)
 }
 
 /// The same for what is not there and for what is not ours.
-fn denied() -> Reply {
+pub(super) fn denied(permission: &str) -> Reply {
     detail(
         403,
-        "Request owner does not have necessary permission: [read] for all datasets requested. [PermissionDeniedError]",
+        &format!(
+            "Request owner does not have necessary permission: [{permission}] for all datasets requested. [PermissionDeniedError]"
+        ),
     )
 }
 
-fn detail(status: u16, text: &str) -> Reply {
+pub(super) fn detail(status: u16, text: &str) -> Reply {
     (status, json!({"detail": text}))
 }

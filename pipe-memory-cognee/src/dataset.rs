@@ -1,0 +1,95 @@
+//! The dataset that is the memory: its id, and questions about it.
+
+use std::sync::PoisonError;
+
+use pipe_core::memory::{DataPoint, DataPointId};
+use pipe_core::{Error, ErrorKind, Result};
+use serde_json::Value;
+
+use crate::api::{Call, Reply, unexpected};
+use crate::archive::{WHOLE, data_point, is_ours};
+use crate::error::Fault;
+use crate::plugin::Inner;
+
+/// A question about the dataset.
+pub(crate) enum Ask {
+    Search(Value),
+    Graph,
+}
+
+impl Inner {
+    /// All data points of ours.
+    pub(crate) async fn known(&self) -> Result<Vec<DataPoint>> {
+        let graph = self.ask(|_| Ask::Graph).await.map_err(too_large)?;
+        let Some(graph) = graph else { return Ok(Vec::new()) };
+        let nodes = graph["nodes"].as_array();
+        let nodes = nodes.ok_or_else(|| unexpected("the graph comes in an unknown form"))?;
+        let ours = nodes.iter().filter(|node| node["type"].as_str().is_some_and(is_ours));
+        Ok(ours.filter_map(|node| data_point(node["properties"][WHOLE].as_str()?)).collect())
+    }
+
+    /// Asks about the dataset; `None` when there is none yet, or nothing in it.
+    pub(crate) async fn ask(&self, what: impl Fn(&str) -> Ask) -> Result<Option<Value>> {
+        let Some((mut id, was_known)) = self.dataset_id().await? else { return Ok(None) };
+        let mut may_be_stale = was_known;
+        loop {
+            let answer = match what(&id) {
+                Ask::Search(body) => {
+                    self.api.send(&Call::post(&["api", "v1", "search"], &body)).await?
+                }
+                Ask::Graph => {
+                    self.api.send(&Call::get(&["api", "v1", "datasets", &id, "graph"])).await?
+                }
+            };
+            match answer {
+                Reply::Json(answer) => return Ok(Some(answer)),
+                Reply::Refused(Fault::NoData, _) => return Ok(None),
+                // Somebody may have deleted it, and made another of the same name.
+                Reply::Refused(Fault::Denied | Fault::DatasetMissing, error) if may_be_stale => {
+                    may_be_stale = false;
+                    match self.look_up().await? {
+                        None => return Ok(None),
+                        Some(now) if now == id => return Err(error),
+                        Some(now) => id = now,
+                    }
+                }
+                Reply::Refused(_, error) => return Err(error),
+            }
+        }
+    }
+
+    /// The id of the dataset, and whether it was known before.
+    pub(crate) async fn dataset_id(&self) -> Result<Option<(String, bool)>> {
+        let known = self.id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(id) => Ok(Some((id, true))),
+            None => Ok(self.look_up().await?.map(|id| (id, false))),
+        }
+    }
+
+    pub(crate) async fn look_up(&self) -> Result<Option<String>> {
+        let id = self.find_dataset(&self.dataset).await?;
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
+        Ok(id)
+    }
+
+    /// The id of the dataset of this name. The server shows only those that the user may read.
+    pub(crate) async fn find_dataset(&self, name: &str) -> Result<Option<String>> {
+        let datasets = self.api.send(&Call::get(&["api", "v1", "datasets"])).await?.json()?;
+        let datasets = datasets.as_array();
+        let datasets =
+            datasets.ok_or_else(|| unexpected("the datasets come in an unknown form"))?;
+        let found = datasets.iter().find(|dataset| dataset["name"] == *name);
+        let id = found.and_then(|dataset| dataset["id"].as_str());
+        Ok(id.filter(|id| DataPointId::parse(id).is_some()).map(str::to_owned))
+    }
+}
+
+/// The graph is read as a whole: a bound that it does not fit into is a setting to change.
+fn too_large(error: Error) -> Error {
+    let Some(max_body) = error.context("max_body").map(str::to_owned) else { return error };
+    Error::new(ErrorKind::ConfigInvalid, "the graph is larger than `http.max_body`")
+        .with("setting", "http.max_body")
+        .with("max_body", max_body)
+        .hint("raise `http.max_body`: two kilobytes for each data point are enough for most")
+}
