@@ -16,6 +16,10 @@ live:
 live-oidc:
     cargo test -p pipe-identity-oidc --test live
 
+# The login in Chromium, which is installed if need be (live/oidc-provider/install.sh installs the provider)
+live-chromium:
+    PIPE_LIVE_CHROMIUM=$(live/chromium/install.sh) cargo test -p pipe-examples --test chromium
+
 # The live suite against a real Cognee which is installed if need be
 live-cognee:
     PIPE_LIVE_COGNEE=$(live/cognee/install.sh) cargo test -p pipe-memory-cognee --test live

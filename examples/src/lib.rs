@@ -1,5 +1,7 @@
 //! Small programs that show the family at work; see the binaries.
 
+pub mod login;
+
 use pipe_identity_oidc::{Oidc, OidcConfig};
 use pipe_identity_zitadel::{Zitadel, ZitadelConfig};
 use pipe_memory_cognee::{Cognee, CogneeConfig};

@@ -13,6 +13,7 @@ export async function buildClients(settings) {
   const {
     client_public_keys: publicKeys,
     logout_uri: logoutUri,
+    post_logout_uri: postLogoutUri,
     redirect_uri: redirectUri,
     secrets,
     self_signed_certificate: selfSignedCertificate,
@@ -67,7 +68,7 @@ export async function buildClients(settings) {
     {
       client_id: 'web',
       token_endpoint_auth_method: 'client_secret_basic',
-      post_logout_redirect_uris: [redirectUri],
+      post_logout_redirect_uris: [postLogoutUri ?? redirectUri],
       ...(logoutUri && {
         backchannel_logout_session_required: true,
         backchannel_logout_uri: logoutUri,

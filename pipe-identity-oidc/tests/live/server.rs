@@ -37,8 +37,10 @@ pub(crate) async fn shared() -> Option<&'static Server> {
 pub(crate) struct Options {
     /// The lifetime of access tokens, to the second.
     pub(crate) token_lifetime: Duration,
-    /// Where `web` and `spa` receive codes, and where `web` leads after a logout.
+    /// Where `web` and `spa` receive codes.
     pub(crate) redirect_uri: String,
+    /// Where `web` leads after a logout; to `redirect_uri` when absent.
+    pub(crate) post_logout_uri: Option<String>,
     /// Where `web` is told of logouts, if at all.
     pub(crate) logout_uri: Option<String>,
 }
@@ -48,6 +50,7 @@ impl Default for Options {
         Self {
             token_lifetime: Duration::from_secs(3600),
             redirect_uri: "http://127.0.0.1:18390/callback".to_owned(),
+            post_logout_uri: None,
             logout_uri: None,
         }
     }
@@ -145,6 +148,7 @@ impl Server {
         let mut settings: Value = credentials.settings();
         settings["token_lifetime"] = json!(options.token_lifetime.as_secs());
         settings["redirect_uri"] = json!(options.redirect_uri);
+        settings["post_logout_uri"] = json!(options.post_logout_uri);
         settings["logout_uri"] = json!(options.logout_uri);
         let (process, report) = Process::start::<Report>(&packages, &settings);
         let admin = Admin::new(report.admin.clone());
