@@ -19,7 +19,8 @@ use crate::{Plugin, Result};
 ///
 /// # What callers may rely on
 /// - A login is finished only by the browser that began it, once, and in its time.
-/// - A browser keeps opaque ids and nothing else: no token, no claim.
+/// - A browser keeps opaque ids and nothing else: no token, no claim. (A logout may lead it to the
+///   provider with its ID token as a hint, as OpenID Connect has it.)
 /// - A session ends when it is not used, when its time is over, when its person logs out here or at
 ///   the provider, and when the provider refuses to renew it. An outage of the provider ends none.
 /// - Whatever cannot be checked is refused. Nothing falls back to "allow".
@@ -38,7 +39,10 @@ pub trait UserLogin: Plugin {
     /// provider understands; `RateLimited` when no more logins can be kept.
     async fn begin_login(&self, request: &LoginRequest) -> Result<LoginStart>;
 
-    /// Finishes a login with what the browser brings back.
+    /// Finishes a login with what the browser brings back. Call it for `GET` (or for a posted form)
+    /// alone: whatever answers `HEAD` as well lets a link preview use the login up. Then redirect: a
+    /// browser that loads the same URL again ends the session that it has just begun, as anybody does
+    /// who found the URL elsewhere, because a code that comes twice was stolen (RFC 9700).
     ///
     /// # Errors
     /// - `LoginRefused` with the reason: the person may begin again.
@@ -50,16 +54,17 @@ pub trait UserLogin: Plugin {
     /// The session, which this extends; `None` when there is none, or none any more.
     ///
     /// # Errors
-    /// `Unavailable`, `Timeout` when it cannot be found out; `LoginRefused(SessionRevoked)` when the
-    /// provider ended it just now.
+    /// `Unavailable`, `Timeout` when it cannot be found out; `LoginRefused(SessionRevoked)` once, when
+    /// the provider ended it just now: to a browser that is the same as `None`.
     async fn session(&self, id: &SessionId) -> Result<Option<UserSession>>;
 
     /// A token that is valid now, to call others on behalf of the person; `None` when there is no
     /// such session.
     ///
     /// # Errors
-    /// As for [`session`](Self::session), and `Unavailable` when the token has expired and the
-    /// provider cannot be asked for another.
+    /// As for [`session`](Self::session); `Unavailable` when the token has expired and the provider
+    /// cannot be asked for another; `LoginRefused(InteractionRequired)` when it has expired and the
+    /// provider gave nothing to renew it with.
     async fn access_token(&self, id: &SessionId) -> Result<Option<UserToken>>;
 
     /// Ends the session here, and says where the browser is to go so that it ends at the provider.

@@ -99,7 +99,7 @@ pub(super) fn refused(fault: LoginFault) -> Error {
         ),
         LoginFault::Malformed => (
             "this is not the answer of an OpenID provider",
-            "check that `redirect_uri` is the path of the callback and nothing else",
+            "check that nothing but the provider sends browsers to `redirect_uri`",
         ),
         LoginFault::ProviderRefused => (
             "the provider refuses the request",

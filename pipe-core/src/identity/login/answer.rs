@@ -14,8 +14,8 @@ use crate::SecurityContext;
 pub struct LoginStart {
     /// The URL that the browser is to go to.
     pub location: String,
-    /// What the browser has to keep, as a cookie for the path of the callback: `Secure`, `HttpOnly`,
-    /// `SameSite=Lax`.
+    /// What the browser has to keep until it is back, as a cookie: `Secure`, `HttpOnly`,
+    /// `SameSite=Lax`, best with the prefix `__Host-`. It may keep it for its next login.
     pub browser: BrowserId,
     /// How long the person has.
     pub expires_in: Duration,
@@ -43,7 +43,8 @@ impl fmt::Debug for LoginStart {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoggedIn {
-    /// The new session, for a cookie that is `Secure`, `HttpOnly` and `SameSite=Lax`.
+    /// The new session, for a cookie that is `Secure`, `HttpOnly` and `SameSite=Lax`, best with the
+    /// prefix `__Host-` and without an end: the session has its own.
     pub id: SessionId,
     /// What is known about it.
     pub session: UserSession,
