@@ -11,7 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::record::{Hidden, LoginRecord, seconds};
-use super::sealed::{Seal, Use};
+use super::sealed::Use;
 use super::{Inner, PushedRequests};
 use crate::Preset;
 use crate::provider::{EndpointUrls, Metadata};
@@ -42,7 +42,7 @@ impl Inner {
             max_age,
             expires_at: seconds(self.clock.now()).saturating_add(self.login_time.as_secs()),
         };
-        let seal = Seal::of(Use::Login, &[browser.expose(), &state])?;
+        let seal = self.seal(Use::Login, &[browser.expose(), &state])?;
         let record = SessionRecord::new(seal.close(&login)?, self.login_time);
         if !self.store.insert(&seal.key, record).await? {
             return Err(Error::new(ErrorKind::Conflict, "the same state was drawn twice"));

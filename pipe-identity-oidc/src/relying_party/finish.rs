@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::callback::{Callback, refused};
 use super::id_token::Expected;
 use super::record::{LoginRecord, Person, Session, seconds};
-use super::sealed::{Seal, Use, hashed, tag};
+use super::sealed::{Use, hashed, tag};
 use super::tokens::{Answer, Grant};
 use super::{Inner, UserInfoUse};
 
@@ -30,7 +30,7 @@ impl Inner {
         let logged_in = self.begin_session(person, answer, Some(code)).await?;
         // A browser has one session: an old id that somebody else knows leads nowhere any more.
         if let Some(old) = &callback.session {
-            self.store.take(&Seal::of(Use::Session, &[old.expose()])?.key).await?;
+            self.store.take(&self.seal(Use::Session, &[old.expose()])?.key).await?;
         }
         Ok(logged_in.with_return_to(login.return_to()))
     }
@@ -46,7 +46,7 @@ impl Inner {
         let session = self.new_session(person, answer, code)?;
         // First, so that nothing is left behind when it fails.
         let view = self.view(&session).await?;
-        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let seal = self.seal(Use::Session, &[id.expose()])?;
         let record = session.sealed(&seal, &self.times, seconds(self.clock.now()))?;
         if !self.store.insert(&seal.key, record).await? {
             return Err(Error::new(ErrorKind::Conflict, "the same session was drawn twice"));
@@ -70,7 +70,7 @@ impl Inner {
     ) -> Result<Option<LoginRecord>> {
         let state = given.state.as_ref().and_then(|state| state.expose_str());
         let (Some(browser), Some(state)) = (&callback.browser, state) else { return Ok(None) };
-        let seal = Seal::of(Use::Login, &[browser.expose(), state])?;
+        let seal = self.seal(Use::Login, &[browser.expose(), state])?;
         let Some(stored) = self.store.take(&seal.key).await? else { return Ok(None) };
         let login = seal.open::<LoginRecord>(&stored.data);
         Ok(login.filter(|login| seconds(self.clock.now()) < login.expires_at))
@@ -79,7 +79,7 @@ impl Inner {
     /// RFC 9700 4.2.4: a code that comes twice was stolen, so what came of it ends.
     async fn end_what_came_of(&self, code: Option<&SecretValue>) -> Result<()> {
         let Some(code) = code.and_then(|code| code.expose_str()) else { return Ok(()) };
-        let began_with = tag("code", &[&self.client.id, code]);
+        let began_with = tag("code", &[self.id_tokens.issuer(), &self.client.id, code]);
         if self.store.remove_tagged(&began_with).await? > 0 {
             tracing::warn!(plugin = self.name, "a code came twice: its session has ended");
         }
@@ -130,7 +130,7 @@ impl Inner {
     ) -> Result<Session> {
         let mut tags = vec![hashed("subject", &[&person.issuer, &person.subject])];
         if let Some(code) = code.and_then(|code| code.expose_str()) {
-            tags.push(hashed("code", &[&self.client.id, code]));
+            tags.push(hashed("code", &[self.id_tokens.issuer(), &self.client.id, code]));
         }
         if let Some(sid) = &person.sid {
             tags.push(hashed("sid", &[&person.issuer, sid]));

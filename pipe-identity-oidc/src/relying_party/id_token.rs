@@ -66,6 +66,11 @@ impl IdTokens {
         })
     }
 
+    /// As it is set.
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     pub(super) fn policy(&self) -> &TokenPolicy {
         &self.policy
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::Inner;
 use super::record::{Session, seconds};
-use super::sealed::{Seal, Use, tag, used};
+use super::sealed::{Use, tag, used};
 use crate::error::refused;
 use crate::jwt::{Claims, Jwt, TokenPolicy};
 use crate::keys::KeySource;
@@ -21,7 +21,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 impl Inner {
     pub(super) async fn end_session(&self, id: &SessionId) -> Result<LoggedOut> {
-        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let seal = self.seal(Use::Session, &[id.expose()])?;
         let Some(stored) = self.store.take(&seal.key).await? else { return Ok(LoggedOut::new()) };
         let Some(session) = seal.open::<Session>(&stored.data) else { return Ok(LoggedOut::new()) };
         // From here on the person is logged out; what follows is courtesy towards the provider.

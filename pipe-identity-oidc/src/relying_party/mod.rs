@@ -120,6 +120,13 @@ impl RelyingParty {
 }
 
 impl Inner {
+    /// What leads to a record of ours. Another provider, and another client, has others: what began
+    /// with the one is nothing to the other, and its tokens are sent to nobody else.
+    fn seal(&self, usage: Use, secrets: &[&str]) -> Result<Seal> {
+        let whose = [self.id_tokens.issuer(), &self.client.id];
+        Seal::of(usage, &[&whose, secrets].concat())
+    }
+
     /// The session with this seal, as long as its times are not over, and its version.
     async fn load(&self, seal: &Seal) -> Result<Option<(Session, u64)>> {
         let Some(stored) = self.store.get(&seal.key).await? else { return Ok(None) };
@@ -134,7 +141,7 @@ impl Inner {
     }
 
     async fn look(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserSession>> {
-        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let seal = self.seal(Use::Session, &[id.expose()])?;
         let Some(mut session) = self.used(&seal).await? else { return Ok(None) };
         let now = seconds(self.clock.now());
         if self.is_to_be_renewed(&session, now) {
@@ -181,7 +188,7 @@ impl Inner {
     }
 
     async fn token(self: &Arc<Self>, id: &SessionId) -> Result<Option<UserToken>> {
-        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let seal = self.seal(Use::Session, &[id.expose()])?;
         let Some(session) = self.used(&seal).await? else { return Ok(None) };
         let now = seconds(self.clock.now());
         if session.tokens.are_usable(now) {

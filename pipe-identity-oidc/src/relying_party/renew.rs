@@ -88,7 +88,7 @@ impl Inner {
     }
 
     async fn renew(&self, id: &SessionId) -> Result<Renewed> {
-        let seal = Seal::of(Use::Session, &[id.expose()])?;
+        let seal = self.seal(Use::Session, &[id.expose()])?;
         let Some(session) = self.claim(&seal).await? else { return Ok(None) };
         let session = match session {
             Claimed::Mine(session) => session,

@@ -25,13 +25,15 @@ pub(super) enum Use {
 }
 
 impl Seal {
-    /// Derived from secrets that are random, and known to the browser alone.
+    /// Derived from what is random and known to the browser alone, and from whose login it is.
     pub(super) fn of(usage: Use, secrets: &[&str]) -> Result<Self> {
         let name: &[u8] = match usage {
             Use::Login => b"pipe login",
             Use::Session => b"pipe session",
         };
-        let mut secret = Zeroizing::new(Vec::with_capacity(128));
+        // At once, so that no copy is left behind.
+        let room = secrets.iter().map(|part| 4 + part.len()).sum();
+        let mut secret = Zeroizing::new(Vec::with_capacity(room));
         for part in secrets {
             secret.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             secret.extend_from_slice(part.as_bytes());

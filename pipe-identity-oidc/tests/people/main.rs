@@ -6,6 +6,7 @@ mod devices;
 mod groups;
 mod settings;
 mod shared_store;
+mod two_providers;
 
 use std::sync::Arc;
 use std::time::Duration;
