@@ -24,6 +24,8 @@ const MOST_FLIGHTS: usize = 10_000;
 pub(super) const MOST_TRIES: usize = 32;
 /// How long to wait for another process that renews the session, between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// And for a store that fails, at most.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// Pauses after failures, in seconds: this, doubled each time, up to the longest.
 const SHORTEST_PAUSE: u64 = 1;
 const LONGEST_PAUSE: u64 = 60;
@@ -207,12 +209,33 @@ impl Inner {
         }
     }
 
-    /// Changes the session, if its refresh token is still the one that was used.
+    /// Changes the session, if its refresh token is still the one that was used. A store that fails is
+    /// asked again for a while: what the provider gave is there once.
     async fn land(
         &self,
         seal: &Seal,
         used: &SecretValue,
-        change: impl Fn(&mut Session),
+        change: impl Fn(&mut Session) + Sync,
+    ) -> Result<Renewed> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = LOOK;
+        loop {
+            match self.change(seal, used, &change).await {
+                Err(error) if error.kind().is_retryable() && Instant::now() + pause < deadline => {
+                    tracing::warn!(plugin = self.name, %error, "a renewed session is not stored yet");
+                }
+                landed => return landed,
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_LOOK);
+        }
+    }
+
+    async fn change(
+        &self,
+        seal: &Seal,
+        used: &SecretValue,
+        change: &(impl Fn(&mut Session) + Sync),
     ) -> Result<Renewed> {
         for _ in 0..MOST_TRIES {
             let Some((mut session, version)) = self.load(seal).await? else {

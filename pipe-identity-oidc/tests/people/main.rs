@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod devices;
+mod faults;
 mod groups;
 mod settings;
 mod shared_store;

@@ -1,0 +1,76 @@
+//! What fails between the provider's answer and its being kept.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession};
+use pipe_core::{Error, ErrorKind, Result};
+
+use super::*;
+
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// A store whose next calls of `replace` come to this.
+#[derive(Debug, Default)]
+struct Failing {
+    sessions: MemorySessions,
+    replaces: Mutex<VecDeque<Option<ErrorKind>>>,
+}
+
+impl Failing {
+    fn next(&self, outcomes: impl IntoIterator<Item = Option<ErrorKind>>) {
+        *self.replaces.lock().unwrap() = outcomes.into_iter().collect();
+    }
+}
+
+#[async_trait]
+impl SessionStore for Failing {
+    async fn insert(&self, key: &SessionKey, record: SessionRecord) -> Result<bool> {
+        self.sessions.insert(key, record).await
+    }
+
+    async fn get(&self, key: &SessionKey) -> Result<Option<StoredSession>> {
+        self.sessions.get(key).await
+    }
+
+    async fn replace(&self, key: &SessionKey, version: u64, record: SessionRecord) -> Result<bool> {
+        let next = self.replaces.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        if let Some(Some(kind)) = next {
+            return Err(Error::new(kind, "the store fails"));
+        }
+        self.sessions.replace(key, version, record).await
+    }
+
+    async fn take(&self, key: &SessionKey) -> Result<Option<StoredSession>> {
+        self.sessions.take(key).await
+    }
+
+    async fn remove_tagged(&self, tag: &SessionTag) -> Result<u64> {
+        self.sessions.remove_tagged(tag).await
+    }
+}
+
+async fn failing() -> (TestIssuer, Arc<Failing>, RelyingParty) {
+    let issuer = provider().await;
+    issuer.set_access_token_lifetime(PERIOD);
+    let store = Arc::new(Failing::default());
+    let login = login(config(&issuer).with_sessions(Arc::clone(&store) as Arc<dyn SessionStore>));
+    (issuer, store, login)
+}
+
+/// G7: the refresh token that was used is spent, so nothing but the answer renews the session again.
+#[tokio::test]
+async fn what_a_renewal_brought_is_kept_by_a_store_that_fails_for_a_moment() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::RateLimited] {
+        let (issuer, store, login) = failing().await;
+        let done = log_in(&login, &issuer, &Person::new("alice")).await;
+        issuer.clock().forward(PERIOD);
+        // The use is counted, the renewal announced, and then its answer is to be kept.
+        store.next([None, None, Some(kind), Some(kind)]);
+        assert!(login.access_token(&done.id).await.unwrap().is_some());
+        issuer.clock().forward(PERIOD);
+        assert!(login.access_token(&done.id).await.unwrap().is_some());
+        assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (2, 0));
+    }
+}
