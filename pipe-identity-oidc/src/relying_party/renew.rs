@@ -204,6 +204,10 @@ impl Inner {
                 Err((self.id_tokens.refused(TokenFault::WrongNonce), tokens))
             }
             Ok(person) => Ok(Fresh { tokens, person }),
+            // The provider signs with a key that it had not published when we looked a moment ago.
+            Err(error) if error.kind() == ErrorKind::TokenRejected(TokenFault::UnknownKey) => {
+                Err((unknown_key(), tokens))
+            }
             // The old refresh token is spent: the new one is kept, whatever became of the rest.
             Err(error) => Err((error, tokens)),
         }
@@ -328,6 +332,11 @@ fn resting(seconds: u64) -> Error {
     Error::new(ErrorKind::Unavailable, "the session could not be renewed a moment ago")
         .retry_in(Duration::from_secs(seconds))
         .exhausted()
+}
+
+fn unknown_key() -> Error {
+    Error::new(ErrorKind::Unavailable, "the key of the renewed ID token is not known yet")
+        .hint("let the provider publish a key before it signs with it, or lower `issuer.key_times.min_refresh`")
 }
 
 fn contended() -> Error {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession};
 use pipe_core::{Error, ErrorKind, Result};
+use pipe_testkit::issuer::OldKeys;
 
 use super::*;
 
@@ -73,4 +74,18 @@ async fn what_a_renewal_brought_is_kept_by_a_store_that_fails_for_a_moment() {
         assert!(login.access_token(&done.id).await.unwrap().is_some());
         assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (2, 0));
     }
+}
+
+/// G2: the provider signs with a key that it published a moment ago, and we looked a moment before.
+#[tokio::test]
+async fn a_key_that_is_not_known_yet_ends_no_session() {
+    let (issuer, _, login) = failing().await;
+    let done = log_in(&login, &issuer, &Person::new("alice")).await;
+    issuer.rotate(OldKeys::Dropped);
+    issuer.clock().forward(PERIOD);
+    let refused = login.access_token(&done.id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(login.session(&done.id).await.unwrap().is_some());
+    assert!(login.access_token(&done.id).await.unwrap().is_some());
+    assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (1, 0));
 }
