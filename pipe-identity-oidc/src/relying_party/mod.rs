@@ -172,13 +172,20 @@ impl Inner {
             if now < session.used_at.saturating_add(step) {
                 return Ok(Some(session));
             }
-            session.used_at = now;
+            let before = std::mem::replace(&mut session.used_at, now);
             let record = session.sealed(seal, &self.times, now)?;
-            if self.store.replace(&seal.key, version, record).await? {
-                return Ok(Some(session));
+            match self.store.replace(&seal.key, version, record).await {
+                Ok(true) => return Ok(Some(session)),
+                // Somebody else counted a use, renews the session, or ended it.
+                Ok(false) => last = Some(session),
+                // It is there, in a store that takes nothing now: it goes on, and ends no later.
+                Err(error) if error.kind().is_retryable() => {
+                    tracing::debug!(plugin = self.name, %error, "a session is not extended");
+                    session.used_at = before;
+                    return Ok(Some(session));
+                }
+                Err(error) => return Err(error),
             }
-            // Somebody else counted a use, renews the session, or ended it.
-            last = Some(session);
         }
         Ok(last)
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession};
+use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession, UserSession};
 use pipe_core::{Error, ErrorKind, Result};
 use pipe_testkit::issuer::OldKeys;
 
@@ -73,6 +73,21 @@ async fn what_a_renewal_brought_is_kept_by_a_store_that_fails_for_a_moment() {
         issuer.clock().forward(PERIOD);
         assert!(login.access_token(&done.id).await.unwrap().is_some());
         assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (2, 0));
+    }
+}
+
+/// A full store keeps what it has; that a use could not be counted ends the session sooner, not now.
+#[tokio::test]
+async fn a_session_that_can_be_read_goes_on_in_a_store_that_takes_nothing() {
+    for kind in [ErrorKind::RateLimited, ErrorKind::Unavailable, ErrorKind::Timeout] {
+        let (issuer, store, login) = failing().await;
+        let done = log_in(&login, &issuer, &Person::new("alice")).await;
+        issuer.clock().forward(Duration::from_secs(200));
+        store.next([Some(kind); 2]);
+        let idle = |session: UserSession| session.idle_until;
+        let before = done.session.idle_until;
+        assert_eq!(login.session(&done.id).await.unwrap().map(idle), Some(before));
+        assert!(login.access_token(&done.id).await.unwrap().is_some());
     }
 }
 
