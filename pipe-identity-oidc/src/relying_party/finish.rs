@@ -24,7 +24,16 @@ impl Inner {
         let code = given.code()?;
 
         let grant = Grant::Code { code, verifier: login.verifier.text(), redirect_uri };
-        let answer = self.client.tokens(grant, LoginFault::CodeRefused).await?;
+        let answer = match self.client.tokens(grant, LoginFault::CodeRefused).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // It may have been used already, and not here.
+                if error.kind() == ErrorKind::LoginRefused(LoginFault::CodeRefused) {
+                    self.end_what_came_of(Some(code)).await?;
+                }
+                return Err(error);
+            }
+        };
         let nonce = Some(login.nonce.text());
         let person = self.identify(answer.id_token()?, &answer, nonce, login.max_age).await?;
         let logged_in = self.begin_session(person, answer, Some(code)).await?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession, UserSession};
-use pipe_core::{Error, ErrorKind, Result};
+use pipe_core::{Error, ErrorKind, LoginFault, Result};
 use pipe_testkit::issuer::OldKeys;
 
 use super::*;
@@ -103,4 +103,38 @@ async fn a_key_that_is_not_known_yet_ends_no_session() {
     assert!(login.session(&done.id).await.unwrap().is_some());
     assert!(login.access_token(&done.id).await.unwrap().is_some());
     assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (1, 0));
+}
+
+/// RFC 9700 4.2.4: a stolen code may come in a login of the thief's own.
+#[tokio::test]
+async fn a_code_that_comes_in_another_login_ends_the_session_that_it_began() {
+    let issuer = provider().await;
+    let login = login(config(&issuer));
+    let start = login.begin_login(&LoginRequest::new()).await.unwrap();
+    let callback = issuer.authorize(&start.location, &Person::new("alice"));
+    let (_, query) = callback.split_once('?').unwrap();
+    let parameter = |query: &str, name: &str| {
+        let pairs = url_pairs(query);
+        pairs.into_iter().find(|(it, _)| it == name).unwrap().1
+    };
+    let code = parameter(query, "code");
+    let done =
+        login.finish_login(&LoginCallback::new(query).with_browser(start.browser)).await.unwrap();
+
+    let other = login.begin_login(&LoginRequest::new()).await.unwrap();
+    let theirs = issuer.authorize(&other.location, &Person::new("mallory"));
+    let (_, query) = theirs.split_once('?').unwrap();
+    let query = query.replacen(&parameter(query, "code"), &code, 1);
+    let refused = login
+        .finish_login(&LoginCallback::new(query).with_browser(other.browser))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::CodeRefused));
+    assert_eq!(login.session(&done.id).await.unwrap(), None);
+}
+
+/// The pairs of a query whose values are base64url or percent-encoded URLs, as they stand there.
+fn url_pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
