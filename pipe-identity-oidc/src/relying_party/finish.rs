@@ -141,9 +141,10 @@ impl Inner {
         if let Some(code) = code.and_then(|code| code.expose_str()) {
             tags.push(hashed("code", &[self.id_tokens.issuer(), &self.client.id, code]));
         }
-        if let Some(sid) = &person.sid {
-            tags.push(hashed("sid", &[&person.issuer, sid]));
-        }
+        tags.push(match &person.sid {
+            Some(sid) => hashed("sid", &[&person.issuer, sid]),
+            None => hashed("subject without sid", &[&person.issuer, &person.subject]),
+        });
         let now = seconds(self.clock.now());
         Ok(Session {
             person,

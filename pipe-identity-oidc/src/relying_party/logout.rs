@@ -63,12 +63,20 @@ impl Inner {
         if self.store.get(&once).await?.is_some() {
             return Err(self.logout_tokens.refused(TokenFault::Replayed));
         }
+        let issuer = logout.issuer.as_str();
         let about = match (&logout.sid, &logout.subject) {
-            (Some(sid), _) => tag("sid", &[&logout.issuer, sid]),
-            (None, Some(subject)) => tag("subject", &[&logout.issuer, subject]),
+            (Some(sid), None) => vec![tag("sid", &[issuer, sid])],
+            // Of a session whose ID token had no `sid`, nobody knows that it is another one.
+            (Some(sid), Some(subject)) => {
+                vec![tag("sid", &[issuer, sid]), tag("subject without sid", &[issuer, subject])]
+            }
+            (None, Some(subject)) => vec![tag("subject", &[issuer, subject])],
             (None, None) => return Err(self.logout_tokens.refused(TokenFault::MissingClaim)),
         };
-        let ended = self.store.remove_tagged(&about).await?;
+        let mut ended = 0;
+        for tag in &about {
+            ended += self.store.remove_tagged(tag).await?;
+        }
         // Only now, so that a logout which failed half-way is done again when it is sent again.
         let lasts = logout.expires_at.saturating_sub(seconds(self.clock.now()));
         let ttl = Duration::from_secs(lasts.max(1)) + self.logout_tokens.policies[0].leeway();

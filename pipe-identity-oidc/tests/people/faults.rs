@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use pipe_core::identity::{SessionKey, SessionRecord, SessionTag, StoredSession, UserSession};
+use pipe_core::identity::{
+    BearerToken, SessionKey, SessionRecord, SessionTag, StoredSession, UserSession,
+};
 use pipe_core::{Error, ErrorKind, LoginFault, Result};
 use pipe_testkit::issuer::OldKeys;
 
@@ -137,4 +139,17 @@ async fn a_code_that_comes_in_another_login_ends_the_session_that_it_began() {
 fn url_pairs(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// G12: which of a person's sessions it is cannot be found out, so none of these may go on.
+#[tokio::test]
+async fn a_logout_with_a_sid_ends_sessions_of_its_subject_that_have_none() {
+    let issuer = provider().await;
+    let login = login(config(&issuer));
+    let alice = log_in(&login, &issuer, &Person::new("alice")).await;
+    let bob = log_in(&login, &issuer, &Person::new("bob")).await;
+    let token = BearerToken::new(issuer.logout_token(CLIENT, "alice", "a-sid").sign());
+    assert_eq!(login.back_channel_logout(&token).await.unwrap(), 1);
+    assert_eq!(login.session(&alice.id).await.unwrap(), None);
+    assert!(login.session(&bob.id).await.unwrap().is_some());
 }
