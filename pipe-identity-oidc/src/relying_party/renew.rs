@@ -124,15 +124,20 @@ impl Inner {
             Err((error, tokens)) => {
                 let now = seconds(self.clock.now());
                 tracing::warn!(plugin = self.name, %error, "a session could not be renewed");
-                self.land(&seal, &refresh, |session| {
-                    session.failures = session.failures.saturating_add(1);
-                    session.retry_at = now.saturating_add(pause(session.failures, &error));
-                    session.renewal = None;
-                    if let Some(tokens) = tokens.clone() {
-                        session.tokens = tokens;
-                    }
-                })
-                .await?;
+                let landed = self
+                    .land(&seal, &refresh, |session| {
+                        session.failures = session.failures.saturating_add(1);
+                        session.retry_at = now.saturating_add(pause(session.failures, &error));
+                        session.renewal = None;
+                        if let Some(tokens) = tokens.clone() {
+                            session.tokens = tokens;
+                        }
+                    })
+                    .await?;
+                if landed.is_none() {
+                    self.give_back(tokens).await;
+                    return Ok(None);
+                }
                 Err(error)
             }
         }
@@ -258,7 +263,7 @@ impl Inner {
     }
 
     /// The session has ended: what was obtained for it is for nobody.
-    async fn give_back(&self, tokens: Option<Tokens>) {
+    pub(super) async fn give_back(&self, tokens: Option<Tokens>) {
         if let Some(refresh) = tokens.and_then(|tokens| tokens.refresh)
             && let Err(error) = self.client.revoke(&refresh.0).await
         {

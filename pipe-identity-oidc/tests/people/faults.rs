@@ -18,11 +18,20 @@ const PERIOD: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 struct Failing {
     sessions: MemorySessions,
-    replaces: Mutex<VecDeque<Option<ErrorKind>>>,
+    replaces: Mutex<VecDeque<Next>>,
 }
 
+#[derive(Debug)]
+enum Next {
+    Works,
+    Fails(ErrorKind),
+    /// The session ended a moment before.
+    Gone,
+}
+use Next::{Fails, Gone, Works};
+
 impl Failing {
-    fn next(&self, outcomes: impl IntoIterator<Item = Option<ErrorKind>>) {
+    fn next(&self, outcomes: impl IntoIterator<Item = Next>) {
         *self.replaces.lock().unwrap() = outcomes.into_iter().collect();
     }
 }
@@ -39,8 +48,10 @@ impl SessionStore for Failing {
 
     async fn replace(&self, key: &SessionKey, version: u64, record: SessionRecord) -> Result<bool> {
         let next = self.replaces.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        if let Some(Some(kind)) = next {
-            return Err(Error::new(kind, "the store fails"));
+        match next {
+            Some(Fails(kind)) => return Err(Error::new(kind, "the store fails")),
+            Some(Gone) => drop(self.sessions.take(key).await?),
+            Some(Works) | None => {}
         }
         self.sessions.replace(key, version, record).await
     }
@@ -70,7 +81,7 @@ async fn what_a_renewal_brought_is_kept_by_a_store_that_fails_for_a_moment() {
         let done = log_in(&login, &issuer, &Person::new("alice")).await;
         issuer.clock().forward(PERIOD);
         // The use is counted, the renewal announced, and then its answer is to be kept.
-        store.next([None, None, Some(kind), Some(kind)]);
+        store.next([Works, Works, Fails(kind), Fails(kind)]);
         assert!(login.access_token(&done.id).await.unwrap().is_some());
         issuer.clock().forward(PERIOD);
         assert!(login.access_token(&done.id).await.unwrap().is_some());
@@ -85,7 +96,7 @@ async fn a_session_that_can_be_read_goes_on_in_a_store_that_takes_nothing() {
         let (issuer, store, login) = failing().await;
         let done = log_in(&login, &issuer, &Person::new("alice")).await;
         issuer.clock().forward(Duration::from_secs(200));
-        store.next([Some(kind); 2]);
+        store.next([Fails(kind), Fails(kind)]);
         let idle = |session: UserSession| session.idle_until;
         let before = done.session.idle_until;
         assert_eq!(login.session(&done.id).await.unwrap().map(idle), Some(before));
@@ -105,6 +116,22 @@ async fn a_key_that_is_not_known_yet_ends_no_session() {
     assert!(login.session(&done.id).await.unwrap().is_some());
     assert!(login.access_token(&done.id).await.unwrap().is_some());
     assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (1, 0));
+}
+
+/// RFC 7009: also when the answer was of no use for now.
+#[tokio::test]
+async fn what_was_obtained_for_a_session_that_ended_meanwhile_is_given_back() {
+    for is_key_known in [true, false] {
+        let (issuer, store, login) = failing().await;
+        let done = log_in(&login, &issuer, &Person::new("alice")).await;
+        if !is_key_known {
+            issuer.rotate(OldKeys::Dropped);
+        }
+        issuer.clock().forward(PERIOD);
+        store.next([Works, Works, Gone]);
+        assert!(login.access_token(&done.id).await.unwrap().is_none());
+        assert!(issuer.was_revoked("alice"), "{is_key_known}");
+    }
 }
 
 /// RFC 9700 4.2.4: a stolen code may come in a login of the thief's own.
