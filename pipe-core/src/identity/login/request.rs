@@ -1,5 +1,6 @@
 //! What is asked of a login.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::super::{BrowserId, SessionId};
@@ -7,7 +8,7 @@ use super::ReturnTo;
 use crate::SecretValue;
 
 /// Asks for a login to begin.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LoginRequest {
     /// The browser, when it has an id from an earlier login. Several logins may be under way in one
@@ -61,13 +62,27 @@ impl LoginRequest {
     }
 }
 
+/// Without the hint, which commonly is an email address.
+impl fmt::Debug for LoginRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginRequest")
+            .field("browser", &self.browser)
+            .field("return_to", &self.return_to)
+            .field("prompt", &self.prompt)
+            .field("max_age", &self.max_age)
+            .field("login_hint", &self.login_hint.is_some())
+            .finish()
+    }
+}
+
 /// What the provider is to ask the person (OpenID Connect Core 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LoginPrompt {
     /// Nothing: whoever is not logged in there is refused with `InteractionRequired`.
     None,
-    /// To prove again who they are.
+    /// To prove again who they are. A browser can leave this out of the request: whoever relies on it
+    /// sets [`max_age`](LoginRequest::max_age) as well, which is checked in the answer.
     Login,
     /// To consent again.
     Consent,
@@ -103,5 +118,16 @@ impl LoginCallback {
     #[must_use]
     pub fn with_session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_who_is_expected() {
+        let request = LoginRequest::new().with_login_hint("alice@do-not-print.test");
+        assert!(!format!("{request:?}").contains("do-not-print"));
     }
 }
