@@ -108,9 +108,7 @@ impl Inner {
             sleep_until(next).await;
             match self.client.poll(&login.device_code).await {
                 Ok(Polled::Granted(answer)) => {
-                    let token = answer.id_token()?.clone();
-                    let person = self.identify(&token, &answer, None, self.max_age()).await?;
-                    return self.begin_session(person, answer, None).await;
+                    return self.begin_session(answer, None, self.max_age(), None).await;
                 }
                 Ok(Polled::Pending) => {}
                 Ok(Polled::SlowDown) => interval = (interval + INTERVAL).min(LONGEST_INTERVAL),

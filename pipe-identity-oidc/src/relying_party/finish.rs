@@ -1,7 +1,7 @@
 //! Turning what a browser brings back into a session (OpenID Connect Core 3.1.3).
 
 use aws_lc_rs::rand;
-use pipe_core::identity::{LoggedIn, LoginCallback, SessionId};
+use pipe_core::identity::{LoggedIn, LoginCallback, SessionId, SessionTag};
 use pipe_core::{Error, ErrorKind, LoginFault, Result, SecretValue};
 use serde_json::{Map, Value};
 
@@ -34,9 +34,8 @@ impl Inner {
                 return Err(error);
             }
         };
-        let nonce = Some(login.nonce.text());
-        let person = self.identify(answer.id_token()?, &answer, nonce, login.max_age).await?;
-        let logged_in = self.begin_session(person, answer, Some(code)).await?;
+        let logged_in =
+            self.begin_session(answer, Some(login.nonce.text()), login.max_age, Some(code)).await?;
         // A browser has one session: an old id that somebody else knows leads nowhere any more.
         if let Some(old) = &callback.session {
             self.store.take(&self.seal(Use::Session, &[old.expose()])?.key).await?;
@@ -44,13 +43,16 @@ impl Inner {
         Ok(logged_in.with_return_to(login.return_to()))
     }
 
-    /// A new session of this person, which began with this code.
+    /// A new session of whom this answer is about, which began with this code.
     pub(super) async fn begin_session(
         &self,
-        person: Person,
         answer: Answer,
+        nonce: Option<&str>,
+        max_age: Option<u64>,
         code: Option<&SecretValue>,
     ) -> Result<LoggedIn> {
+        let asked_at = answer.asked_at;
+        let person = self.identify(answer.id_token()?, &answer, nonce, max_age).await?;
         let id = SessionId::generate()?;
         let session = self.new_session(person, answer, code)?;
         // First, so that nothing is left behind when it fails.
@@ -59,6 +61,14 @@ impl Inner {
         let record = session.sealed(&seal, &self.times, seconds(self.clock.now()))?;
         if !self.store.insert(&seal.key, record).await? {
             return Err(Error::new(ErrorKind::Conflict, "the same session was drawn twice"));
+        }
+        // A logout that came before that has not seen it.
+        for tag in &session.tags {
+            if self.ended_since(&SessionTag::new(*tag), asked_at).await? {
+                self.store.take(&seal.key).await?;
+                self.give_back(session.tokens.refresh.map(|refresh| refresh.0)).await;
+                return Err(refused(LoginFault::SessionRevoked));
+            }
         }
         Ok(LoggedIn::new(id, view))
     }

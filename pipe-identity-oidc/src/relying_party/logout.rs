@@ -2,9 +2,9 @@
 //! RP-Initiated Logout, Back-Channel Logout, RFC 7009).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pipe_core::identity::{BearerToken, LoggedOut, SessionId, SessionRecord};
+use pipe_core::identity::{BearerToken, LoggedOut, SessionId, SessionRecord, SessionTag};
 use pipe_core::{Error, Result, TokenFault};
 use serde_json::Value;
 use url::Url;
@@ -75,7 +75,11 @@ impl Inner {
         };
         let mut ended = 0;
         for tag in &about {
+            // First, so that a login under way sees the one or the other. A store that takes no mark
+            // keeps no session from its end.
+            let marked = self.mark_ended(tag).await;
             ended += self.store.remove_tagged(tag).await?;
+            marked?;
         }
         // Only now, so that a logout which failed half-way is done again when it is sent again.
         let lasts = logout.expires_at.saturating_sub(seconds(self.clock.now()));
@@ -83,6 +87,28 @@ impl Inner {
         self.store.insert(&once, SessionRecord::new("", ttl)).await?;
         Ok(ended)
     }
+}
+
+/// When sessions were ended by a tag, for logins that had their tokens by then and no session yet.
+impl Inner {
+    async fn mark_ended(&self, tag: &SessionTag) -> Result<()> {
+        let mark = used("ended", &[&tag.to_string()]);
+        // The later one counts.
+        self.store.take(&mark).await?;
+        let now = nanoseconds(self.clock.now()).to_be_bytes();
+        self.store.insert(&mark, SessionRecord::new(&now[..], self.patience)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn ended_since(&self, tag: &SessionTag, then: SystemTime) -> Result<bool> {
+        let mark = self.store.get(&used("ended", &[&tag.to_string()])).await?;
+        let at = mark.and_then(|mark| mark.data.expose().try_into().ok());
+        Ok(at.is_some_and(|at| u128::from_be_bytes(at) > nanoseconds(then)))
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 /// Reads the logout tokens of one provider (OpenID Connect Back-Channel Logout 2.6).
@@ -104,7 +130,7 @@ struct Logout {
 }
 
 impl LogoutTokens {
-    async fn verify(&self, token: &BearerToken, now: std::time::SystemTime) -> Result<Logout> {
+    async fn verify(&self, token: &BearerToken, now: SystemTime) -> Result<Logout> {
         let about = |fault| self.refused(fault);
         let jwt = Jwt::parse(token.expose(), self.policies[0].limits()).map_err(about)?;
         let mut checked = Err(TokenFault::WrongType);

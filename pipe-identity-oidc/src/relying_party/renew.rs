@@ -108,13 +108,13 @@ impl Inner {
             Ok(renewed) => {
                 let landed = self.land(&seal, &refresh, |session| renewed.apply(session)).await?;
                 if landed.is_none() {
-                    self.give_back(renewed.tokens).await;
+                    self.give_back(refresh_of(renewed.tokens)).await;
                 }
                 Ok(landed)
             }
             Err((error, tokens)) if ends_the_session(&error) => {
                 self.end(&seal, &refresh).await?;
-                self.give_back(tokens).await;
+                self.give_back(refresh_of(tokens)).await;
                 tracing::info!(plugin = self.name, %error, "a session has ended: it is not renewed");
                 Err(match error.kind() {
                     ErrorKind::TokenRejected(_) => error,
@@ -135,7 +135,7 @@ impl Inner {
                     })
                     .await?;
                 if landed.is_none() {
-                    self.give_back(tokens).await;
+                    self.give_back(refresh_of(tokens)).await;
                     return Ok(None);
                 }
                 Err(error)
@@ -262,10 +262,10 @@ impl Inner {
         Err(contended())
     }
 
-    /// The session has ended: what was obtained for it is for nobody.
-    pub(super) async fn give_back(&self, tokens: Option<Tokens>) {
-        if let Some(refresh) = tokens.and_then(|tokens| tokens.refresh)
-            && let Err(error) = self.client.revoke(&refresh.0).await
+    /// There is no session, or none any more: what was obtained for it is for nobody.
+    pub(super) async fn give_back(&self, refresh: Option<SecretValue>) {
+        if let Some(refresh) = refresh
+            && let Err(error) = self.client.revoke(&refresh).await
         {
             tracing::warn!(plugin = self.name, %error, "a refresh token could not be revoked");
         }
@@ -279,6 +279,10 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn refresh_of(tokens: Option<Tokens>) -> Option<SecretValue> {
+    tokens.and_then(|tokens| tokens.refresh).map(|refresh| refresh.0)
 }
 
 enum Claimed {

@@ -46,6 +46,8 @@ pub(super) struct Answer {
     pub(super) refresh: Option<SecretValue>,
     /// Those that were granted, where the provider says so.
     scopes: Option<BTreeSet<String>>,
+    /// By our clock.
+    pub(super) asked_at: SystemTime,
     obtained_at: u64,
     expires_at: u64,
 }
@@ -108,6 +110,7 @@ impl Client {
             id: granted.login.id_token,
             refresh: granted.login.refresh_token,
             scopes: granted.login.scopes,
+            asked_at,
             obtained_at,
             expires_at: obtained_at.saturating_add(granted.lifetime.as_secs()),
         })

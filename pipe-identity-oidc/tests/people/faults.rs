@@ -19,6 +19,8 @@ const PERIOD: Duration = Duration::from_secs(600);
 struct Failing {
     sessions: MemorySessions,
     replaces: Mutex<VecDeque<Next>>,
+    /// This logout token arrives before the next session is kept.
+    logout: Mutex<Option<(Arc<TestIssuer>, RelyingParty, BearerToken)>>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,14 @@ impl Failing {
 #[async_trait]
 impl SessionStore for Failing {
     async fn insert(&self, key: &SessionKey, record: SessionRecord) -> Result<bool> {
+        let logout = match key {
+            SessionKey::Session(_) => self.logout.lock().unwrap().take(),
+            _ => None,
+        };
+        if let Some((issuer, login, token)) = logout {
+            issuer.clock().forward(Duration::from_millis(1));
+            assert_eq!(login.back_channel_logout(&token).await?, 0);
+        }
         self.sessions.insert(key, record).await
     }
 
@@ -179,4 +189,32 @@ async fn a_logout_with_a_sid_ends_sessions_of_its_subject_that_have_none() {
     assert_eq!(login.back_channel_logout(&token).await.unwrap(), 1);
     assert_eq!(login.session(&alice.id).await.unwrap(), None);
     assert!(login.session(&bob.id).await.unwrap().is_some());
+}
+
+/// G12: the provider told us that the session has ended while we were making it.
+#[tokio::test]
+async fn a_logout_during_a_login_is_not_lost() {
+    for is_about_sid in [true, false] {
+        let (issuer, store, login) = failing().await;
+        let issuer = Arc::new(issuer);
+        let token = issuer.logout_token(CLIENT, "alice", "a-sid");
+        let token = match is_about_sid {
+            true => token.without("sub"),
+            false => token.without("sid"),
+        };
+        issuer.spoil_id_token(|token| token.claim("sid", "a-sid"));
+        let token = BearerToken::new(token.sign());
+        *store.logout.lock().unwrap() = Some((Arc::clone(&issuer), login.clone(), token));
+        let start = login.begin_login(&LoginRequest::new()).await.unwrap();
+        let callback = issuer.authorize(&start.location, &Person::new("alice"));
+        let (_, query) = callback.split_once('?').unwrap();
+        let callback = LoginCallback::new(query).with_browser(start.browser);
+        let refused = login.finish_login(&callback).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
+        assert!(issuer.was_revoked("alice"));
+        // Whoever logs in after that is logged in.
+        issuer.clock().forward(Duration::from_secs(1));
+        let again = log_in(&login, &issuer, &Person::new("alice")).await;
+        assert!(login.session(&again.id).await.unwrap().is_some());
+    }
 }
