@@ -30,6 +30,17 @@ impl Claims {
         Self { members, times }
     }
 
+    /// Of a token that was verified when it came, and was kept since: its time may be over by now.
+    pub(crate) fn kept(jwt: &super::Jwt<'_>) -> Result<Self, TokenFault> {
+        let members = Arc::clone(jwt.claims());
+        let times = Times {
+            expires_at: super::numeric_date(&members, "exp")?.ok_or(TokenFault::MissingClaim)?,
+            not_before: super::numeric_date(&members, "nbf")?,
+            issued_at: super::numeric_date(&members, "iat")?,
+        };
+        Ok(Self { members, times })
+    }
+
     /// `iss`
     #[must_use]
     pub fn issuer(&self) -> &str {

@@ -130,7 +130,7 @@ impl Inner {
         self.id_tokens.person(&claims, more)
     }
 
-    async fn user_info(
+    pub(super) async fn user_info(
         &self,
         access_token: &SecretValue,
         subject: &str,

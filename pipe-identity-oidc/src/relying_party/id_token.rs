@@ -92,6 +92,12 @@ impl IdTokens {
         Ok(claims)
     }
 
+    /// The claims of a token that was verified when the session began, or when it was renewed.
+    pub(super) fn kept(&self, token: &SecretValue) -> Result<Claims> {
+        let jwt = Jwt::parse(token.expose(), self.policy.limits());
+        jwt.and_then(|jwt| Claims::kept(&jwt)).map_err(|fault| self.refused(fault))
+    }
+
     fn check(
         &self,
         claims: &Claims,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
 use super::callback::refused;
-use super::record::{Renewal, Session, Tokens, seconds};
+use super::record::{Person, Renewal, Session, Tokens, seconds};
 use super::sealed::{Seal, Use};
 use super::tokens::{Answer, Grant};
 
@@ -130,7 +130,9 @@ impl Inner {
                         session.retry_at = now.saturating_add(pause(session.failures, &error));
                         session.renewal = None;
                         if let Some(tokens) = tokens.clone() {
-                            session.tokens = tokens;
+                            // The ID token that was verified stays: nobody verified the other.
+                            let verified = std::mem::replace(&mut session.tokens, tokens).id;
+                            session.tokens.id = verified;
                         }
                     })
                     .await?;
@@ -193,7 +195,7 @@ impl Inner {
         answer: Answer,
     ) -> Result<Fresh, (Error, Option<Tokens>)> {
         let identified = match &answer.id {
-            None => Ok(None),
+            None => self.person_now(session, &answer).await,
             Some(token) => self.identify(token, &answer, None, None).await.map(Some),
         };
         let tokens = answer.into_tokens(&session.tokens.scopes, Some(&session.tokens)).ok();
@@ -216,6 +218,15 @@ impl Inner {
             // The old refresh token is spent: the new one is kept, whatever became of the rest.
             Err(error) => Err((error, tokens)),
         }
+    }
+
+    /// Who they are without another ID token: by the one that there is, and by what the userinfo
+    /// endpoint says now, where it is asked.
+    async fn person_now(&self, session: &Session, answer: &Answer) -> Result<Option<Person>> {
+        let more = self.user_info(&answer.access, &session.person.subject).await?;
+        let Some(more) = more else { return Ok(None) };
+        let claims = self.id_tokens.kept(&session.tokens.id.0)?;
+        self.id_tokens.person(&claims, Some(more)).map(Some)
     }
 
     /// Changes the session, if its refresh token is still the one that was used. A store that fails is
@@ -294,7 +305,7 @@ enum Claimed {
 
 struct Fresh {
     tokens: Option<Tokens>,
-    person: Option<super::record::Person>,
+    person: Option<Person>,
 }
 
 impl Fresh {

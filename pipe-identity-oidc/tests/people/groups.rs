@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use pipe_core::identity::{Group, Role, RoleResolver};
 use pipe_core::rbac::{GroupGrant, KubernetesGrant};
 use pipe_core::{ErrorKind, Result, SecurityContext, TokenFault};
-use pipe_identity_oidc::{ClaimMapping, ClaimPointer};
+use pipe_identity_oidc::{ClaimMapping, ClaimPointer, UserInfoUse};
+use pipe_testkit::issuer::Spoil;
 use serde_json::json;
 
 use super::*;
@@ -82,4 +83,25 @@ async fn nobody_logs_in_with_groups_that_nobody_knows() {
     let error = login.finish_login(&callback).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TokenRejected(TokenFault::Unsupported), "{error:#}");
     assert!(error.hint_text().contains("RoleResolver::resolve_groups"), "{error}");
+}
+
+/// REQ 002-28: a renewal may bring no ID token (OpenID Connect Core 12.2).
+#[tokio::test]
+async fn userinfo_is_asked_whenever_a_session_is_renewed() {
+    let issuer = provider().await;
+    let period = Duration::from_secs(600);
+    issuer.set_access_token_lifetime(period);
+    let mut config = mapped(&issuer).with_user_info(UserInfoUse::Always).with_scope("groups");
+    config.audience = None;
+    let login = login(config);
+    issuer.spoil_id_token(|token| token.without("groups"));
+    let done = log_in(&login, &issuer, &Person::new("42").groups(["bni-editors"])).await;
+    assert_eq!(login.kubernetes_user(&done.session.context).unwrap().groups().count(), 1);
+    issuer.add_person(&Person::new("42"));
+    issuer.spoil(Spoil::NoIdToken);
+    issuer.clock().forward(period);
+    let session = login.session(&done.id).await.unwrap().unwrap();
+    assert_eq!(issuer.refreshes("42"), 1);
+    assert_eq!(login.kubernetes_user(&session.context).unwrap().groups().count(), 0);
+    assert_eq!(session.profile, done.session.profile);
 }
