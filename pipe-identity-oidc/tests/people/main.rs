@@ -6,6 +6,7 @@ mod crowds;
 mod devices;
 mod faults;
 mod groups;
+mod secrets;
 mod settings;
 mod shared_store;
 mod two_providers;
