@@ -11,6 +11,9 @@ use std::sync::Arc;
 use pipe_core::{Error, ErrorKind, GovernanceMemory, IdentityPlugin, Result, SecretsPlugin};
 
 pub mod identity;
+#[cfg(feature = "issuer")]
+#[macro_use]
+pub mod login;
 pub mod memory;
 pub mod secrets;
 #[cfg(feature = "issuer")]
@@ -73,6 +76,17 @@ pub struct TrustingCase {
     pub name: &'static str,
     /// Runs it.
     pub run: fn(crate::Stage) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// A case of the login suite.
+#[cfg(feature = "issuer")]
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LoginCase {
+    /// The claim that the case tests.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: fn(crate::LoginStage) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
 #[track_caller]
@@ -562,6 +576,16 @@ macro_rules! __trusting_table {
     }),*] };
 }
 
+#[cfg(feature = "issuer")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __login_table {
+    (; $($case:ident,)*) => { &[$(LoginCase {
+        name: stringify!($case),
+        run: |stage| Box::pin(login::$case(stage)),
+    }),*] };
+}
+
 /// Every case of the secrets suite, grouped by what it needs.
 pub const SECRETS_CASES: [&[SecretsCase]; 3] = [
     __secrets_fresh_cases! { __secrets_table ! (Fresh) },
@@ -582,3 +606,7 @@ pub const IDENTITY_CASES: &[IdentityCase] = __identity_cases! { __identity_table
 /// Every trusting case of the identity suite.
 #[cfg(feature = "issuer")]
 pub const TRUSTING_CASES: &[TrustingCase] = __identity_trusting_cases! { __trusting_table ! () };
+
+/// Every case of the login suite.
+#[cfg(feature = "issuer")]
+pub const LOGIN_CASES: &[LoginCase] = __login_cases! { __login_table ! () };

@@ -6,18 +6,24 @@ pub mod fake;
 #[cfg(feature = "issuer")]
 pub mod issuer;
 pub mod leak;
+#[cfg(feature = "issuer")]
+mod login;
 pub mod reference;
 #[doc(hidden)]
 pub mod run;
 #[cfg(feature = "issuer")]
 mod stage;
+#[cfg(feature = "issuer")]
+mod time;
 pub mod wrapped;
 
 pub use self::cases::{
     IDENTITY_CASES, IdentityCase, MEMORY_CASES, MemoryCase, Needs, SECRETS_CASES, SecretsCase,
 };
 #[cfg(feature = "issuer")]
-pub use self::cases::{TRUSTING_CASES, TrustingCase};
+pub use self::cases::{LOGIN_CASES, LoginCase, TRUSTING_CASES, TrustingCase};
+#[cfg(feature = "issuer")]
+pub use self::login::{Attempt, LoginFeatures, LoginStage, LoginTrust};
 #[cfg(feature = "issuer")]
 pub use self::stage::{Features, Stage, Trust};
 
