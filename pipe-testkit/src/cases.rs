@@ -12,6 +12,9 @@ use pipe_core::identity::SessionStore;
 use pipe_core::{Error, ErrorKind, GovernanceMemory, IdentityPlugin, Result, SecretsPlugin};
 
 pub mod identity;
+#[cfg(feature = "issuer")]
+#[macro_use]
+pub mod login;
 pub mod memory;
 pub mod secrets;
 pub mod sessions;
@@ -91,6 +94,17 @@ pub struct TrustingCase {
     pub name: &'static str,
     /// Runs it.
     pub run: fn(crate::Stage) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// A case of the login suite.
+#[cfg(feature = "issuer")]
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LoginCase {
+    /// The claim that the case tests.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: fn(crate::LoginStage) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
 #[track_caller]
@@ -672,6 +686,16 @@ macro_rules! __trusting_table {
     }),*] };
 }
 
+#[cfg(feature = "issuer")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __login_table {
+    (; $($case:ident,)*) => { &[$(LoginCase {
+        name: stringify!($case),
+        run: |stage| Box::pin(login::$case(stage)),
+    }),*] };
+}
+
 /// Every case of the secrets suite, grouped by what it needs.
 pub const SECRETS_CASES: [&[SecretsCase]; 3] = [
     __secrets_fresh_cases! { __secrets_table ! (Fresh) },
@@ -700,3 +724,7 @@ pub const IDENTITY_CASES: &[IdentityCase] = __identity_cases! { __identity_table
 /// Every trusting case of the identity suite.
 #[cfg(feature = "issuer")]
 pub const TRUSTING_CASES: &[TrustingCase] = __identity_trusting_cases! { __trusting_table ! () };
+
+/// Every case of the login suite.
+#[cfg(feature = "issuer")]
+pub const LOGIN_CASES: &[LoginCase] = __login_cases! { __login_table ! () };
