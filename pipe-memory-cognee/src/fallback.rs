@@ -1,5 +1,6 @@
 //! A memory that goes on, as far as it was said, while its server is away.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub enum Reads {
 pub enum Writes {
     /// It is refused.
     Fail,
-    /// It waits on disk, and is delivered before anything else is added.
+    /// It waits on disk, and is delivered before anything else is added, and before the server's
+    /// answers are given.
     Queue {
         /// Where it waits. For one process at a time.
         directory: PathBuf,
@@ -87,7 +89,7 @@ pub struct Fallback<P> {
 
 impl<P: GovernanceMemory> Fallback<P> {
     /// Puts both together. What waits on disk since earlier is known to the memory in the process
-    /// at once, and delivered with the next addition, or by [`deliver`](Self::deliver).
+    /// at once, and delivered with the next addition or question, or by [`deliver`](Self::deliver).
     ///
     /// # Errors
     /// `Unavailable` when the queue's directory cannot be used; `Unexpected` when there is something
@@ -144,6 +146,22 @@ impl<P: GovernanceMemory> Fallback<P> {
         Ok(delivery)
     }
 
+    /// Asks the server. Once it answers, what waits is delivered, and it is asked again: what was
+    /// added before is part of every answer.
+    async fn ask<T, F: Future<Output = Result<T>>>(&self, question: impl Fn() -> F) -> Result<T> {
+        let something_waits = self.waiting() > 0;
+        let answer = question().await?;
+        if !something_waits {
+            return Ok(answer);
+        }
+        match self.deliver().await {
+            Ok(_) => question().await,
+            Err(error) if is_outage(&error) => Err(error),
+            // It goes on waiting, which its health tells, and holds up no answer.
+            Err(_) => Ok(answer),
+        }
+    }
+
     fn answers_locally(&self, error: &Error) -> bool {
         self.reads == Reads::AnswerLocally && is_outage(error)
     }
@@ -168,6 +186,12 @@ impl<P: GovernanceMemory> Plugin for Fallback<P> {
             return Health::degraded(
                 format!("the server refused {set_aside} batches that had waited"),
                 "look at the files that end in .refused in the queue's directory",
+            );
+        }
+        if health.is_serving() && self.waiting() > 0 {
+            return Health::degraded(
+                format!("{} data points and relations wait to be delivered", self.waiting()),
+                "call `deliver`: its error says what holds them up",
             );
         }
         health
@@ -207,7 +231,7 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
     }
 
     async fn search_integrations(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
-        match self.server.search_integrations(query).await {
+        match self.ask(|| self.server.search_integrations(query)).await {
             Err(error) if self.answers_locally(&error) => {
                 self.local.search_integrations(query).await
             }
@@ -220,7 +244,7 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
         source: &MemoryKey,
         target: &MemoryKey,
     ) -> Result<Option<PathSuggestion>> {
-        match self.server.suggest_integration_path(source, target).await {
+        match self.ask(|| self.server.suggest_integration_path(source, target)).await {
             Err(error) if self.answers_locally(&error) => {
                 self.local.suggest_integration_path(source, target).await
             }

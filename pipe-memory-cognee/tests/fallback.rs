@@ -135,6 +135,26 @@ async fn what_is_added_later_comes_after_what_waited() {
     assert_eq!(memory.waiting(), 0);
 }
 
+/// Nobody has to add something first, and the answer is the server's.
+#[tokio::test]
+async fn what_waited_is_found_once_the_server_is_back() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let memory = open(&server, directory.policy(1000)).await;
+    server.add_datapoints(&[domain("b", "cards")], &[]).await.expect("somebody else adds it");
+    server.fail_with(ErrorKind::Unavailable);
+    let key = |text: &str| MemoryKey::new(text).expect("legal");
+    let past = Integration::new(key("i"), key("a"), key("b"), IntegrationPath::Hub)
+        .with_status(IntegrationStatus::Connected);
+    memory.add_datapoints(&[domain("a", "cards"), past.into()], &[]).await.expect("it waits");
+    server.fail_with(None);
+    assert_eq!(memory.health().await.status, HealthStatus::Degraded);
+    assert_eq!(found(&memory, "cards").await.len(), 2);
+    assert_eq!(memory.waiting(), 0);
+    assert_eq!(memory.health().await.status, HealthStatus::Healthy);
+    let suggestion = memory.suggest_integration_path(&key("a"), &key("b")).await;
+    assert!(suggestion.expect("it is answered").is_some());
+}
+
 #[tokio::test]
 async fn what_waited_survives_the_process() {
     let (server, directory) = (InMemoryGovernance::new(), Directory::new());
