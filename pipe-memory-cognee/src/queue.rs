@@ -9,7 +9,7 @@ use pipe_core::memory::{DataPoint, Relation};
 use pipe_core::{Error, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::local::{Snapshot, blocking};
+use crate::local::{Snapshot, UNFINISHED, blocking};
 
 /// Batches in a directory, a file each, in the order in which they came. For one process at a time.
 #[derive(Debug)]
@@ -134,14 +134,18 @@ fn look(directory: &Path) -> Result<(State, Batches)> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(|_| inaccessible(directory))? {
         let path = entry.map_err(|_| inaccessible(directory))?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        // What a crash left unfinished was never said to be queued.
+        if extension == Some(UNFINISHED) {
+            fs::remove_file(&path).map_err(|_| inaccessible(&path))?;
+            continue;
+        }
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         let Some(number) = number else { continue };
         state.next = state.next.max(number);
-        match path.extension().and_then(|extension| extension.to_str()) {
+        match extension {
             Some("json") => numbers.push((number, path)),
             Some("refused") => state.set_aside += 1,
-            // What a crash left unfinished was never said to be queued.
-            Some("unfinished") => fs::remove_file(&path).map_err(|_| inaccessible(&path))?,
             _ => {}
         }
     }
