@@ -34,7 +34,7 @@ pub enum Writes {
     /// It waits on disk, and is delivered before anything else is added, and before the server's
     /// answers are given.
     Queue {
-        /// Where it waits. For one process at a time.
+        /// Where it waits. For one memory of one process at a time, which holds a lock in it.
         directory: PathBuf,
         /// How many data points and relations may wait. More are refused.
         limit: usize,
@@ -92,7 +92,8 @@ impl<P: GovernanceMemory> Fallback<P> {
     /// at once, and delivered with the next addition or question, or by [`deliver`](Self::deliver).
     ///
     /// # Errors
-    /// `Unavailable` when the queue's directory cannot be used; `Unexpected` when there is something
+    /// `Unavailable` when the queue's directory cannot be used; `ConfigInvalid` when another memory
+    /// uses it, in this process or another; `Unexpected` when there is something
     /// in it that no queue has written.
     pub async fn open(server: P, local: LocalMemory, policy: FallbackPolicy) -> Result<Self> {
         let FallbackPolicy { reads, writes } = policy;

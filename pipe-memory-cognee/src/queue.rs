@@ -1,7 +1,7 @@
 //! What waits to be delivered, on disk and bounded.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +17,8 @@ pub(crate) struct Queue {
     directory: PathBuf,
     limit: usize,
     state: Mutex<State>,
+    /// Locked as long as it is open; the system unlocks it even when the process is killed.
+    _lock: File,
 }
 
 #[derive(Debug, Default)]
@@ -31,13 +33,13 @@ struct State {
 impl Queue {
     /// Opens a directory, and says what waits in it. It is made when it is not there.
     pub(crate) async fn open(directory: PathBuf, limit: usize) -> Result<(Self, Batches)> {
-        let (directory, state, waiting) = blocking(move || {
+        blocking(move || {
             fs::create_dir_all(&directory).map_err(|_| inaccessible(&directory))?;
+            let _lock = lock(&directory)?;
             let (state, waiting) = look(&directory)?;
-            Ok((directory, state, waiting))
+            Ok((Self { directory, limit, state: Mutex::new(state), _lock }, waiting))
         })
-        .await?;
-        Ok((Self { directory, limit, state: Mutex::new(state) }, waiting))
+        .await
     }
 
     /// How many data points and relations wait.
@@ -128,6 +130,22 @@ impl Queue {
 }
 
 type Batches = Vec<(Vec<DataPoint>, Vec<Relation>)>;
+
+/// Two queues in one directory would give two batches the same name, and lose one.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|_| inaccessible(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(ErrorKind::ConfigInvalid, "another queue has this directory")
+                .with("path", directory.display())
+                .hint("give each process, and each memory in it, a `directory` of its own"))
+        }
+        Err(TryLockError::Error(_)) => Err(inaccessible(&path)),
+    }
+}
 
 fn look(directory: &Path) -> Result<(State, Batches)> {
     let mut state = State::default();

@@ -177,15 +177,33 @@ async fn a_batch_that_arrives_twice_is_one() {
     server.fail_with(ErrorKind::Unavailable);
     let memory = open(&server, directory.policy(1000)).await;
     memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
-    let file = std::fs::read_dir(&directory.0).expect("the directory").next();
-    let file = file.expect("a file").expect("a file").path();
+    let files = std::fs::read_dir(&directory.0).expect("the directory");
+    let mut files = files.map(|file| file.expect("a file").path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "json"));
+    let file = file.expect("a batch");
     let content = std::fs::read(&file).expect("it can be read");
     server.fail_with(None);
     memory.deliver().await.expect("the server is back");
     std::fs::write(&file, content).expect("it can be written");
+    drop(memory);
     let memory = open(&server, directory.policy(1000)).await;
     memory.deliver().await.expect("once more");
     assert_eq!(found(&server, "cards").await.len(), 1);
+}
+
+/// Their files would have the same names, and one would be lost.
+#[tokio::test]
+async fn a_directory_is_for_one_queue_at_a_time() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    let again = Fallback::open(server.clone(), LocalMemory::new(), directory.policy(1000)).await;
+    let error = again.expect_err("it is taken");
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+    assert!(error.hint_text().contains("directory"), "{error:#}");
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    drop(memory);
+    assert_eq!(open(&server, directory.policy(1000)).await.waiting(), 1);
 }
 
 #[tokio::test]
