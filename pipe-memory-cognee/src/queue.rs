@@ -63,6 +63,10 @@ impl Queue {
         turn: OwnedMutexGuard<()>,
     ) -> Result<()> {
         let size = points.len() + relations.len();
+        if size == 0 {
+            // A file of it would take no room of the bound, and so be one of any number.
+            return Ok(());
+        }
         if self.len() + size > self.limit {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -87,12 +91,15 @@ impl Queue {
 
     /// The batch that has waited longest.
     pub(crate) async fn front(&self) -> Result<Option<(Vec<DataPoint>, Vec<Relation>)>> {
-        let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(None) };
-        let path = self.path(number);
-        let read = blocking(move || Snapshot::read(&path)).await?;
-        // A file that somebody has taken away holds nothing any more.
-        let snapshot = read.unwrap_or_else(|| Snapshot::new(Vec::new(), Vec::new()));
-        Ok(Some((snapshot.points, snapshot.relations)))
+        loop {
+            let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(None) };
+            let path = self.path(number);
+            if let Some(read) = blocking(move || Snapshot::read(&path)).await? {
+                return Ok(Some((read.points, read.relations)));
+            }
+            // Somebody has taken the file away, or forgot the batch and was dropped before saying so.
+            self.state().waiting.pop_front();
+        }
     }
 
     /// Forgets the batch that has waited longest.
@@ -113,7 +120,11 @@ impl Queue {
         let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(()) };
         let path = self.path(number);
         let aside = path.with_extension("refused");
-        blocking(move || fs::rename(&path, aside).map_err(|_| inaccessible(&path))).await?;
+        blocking(move || match fs::rename(&path, aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(inaccessible(&path)),
+            _ => Ok(()),
+        })
+        .await?;
         let mut state = self.state();
         state.waiting.pop_front();
         state.set_aside += 1;

@@ -206,6 +206,35 @@ async fn a_directory_is_for_one_queue_at_a_time() {
     assert_eq!(open(&server, directory.policy(1000)).await.waiting(), 1);
 }
 
+/// It would take no room of the bound, and so there could be any number of files.
+#[tokio::test]
+async fn nothing_added_leaves_nothing_on_disk() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1)).await;
+    let files = || std::fs::read_dir(&directory.0).expect("the directory").count();
+    let before = files();
+    for _ in 0..10 {
+        memory.add_datapoints(&[], &[]).await.expect("there is nothing to do");
+    }
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
+async fn what_somebody_took_away_is_not_called_delivered() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    for name in ["a", "b"] {
+        memory.add_datapoints(&[domain(name, "cards")], &[]).await.expect("it waits");
+    }
+    std::fs::remove_file(directory.0.join(format!("{:020}.json", 1))).expect("it is there");
+    server.fail_with(None);
+    let delivery = memory.deliver().await.expect("the server is back");
+    assert_eq!((delivery.delivered, memory.waiting()), (1, 0));
+    assert_eq!(found(&server, "cards").await, [(domain("b", "cards"), Source::Local)]);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_and_loses_nothing() {
     let (server, directory) = (InMemoryGovernance::new(), Directory::new());
