@@ -168,6 +168,7 @@ async fn a_graph_without_room_names_the_setting() {
     let errors = [
         small.suggest_integration_path(&key("a"), &key("b")).await.err(),
         small.add_datapoints(&[], &[relation]).await.err(),
+        small.search_integrations(&SearchQuery::new("cards")).await.err(),
     ];
     for error in errors {
         let error = error.expect("there is no room for it");
