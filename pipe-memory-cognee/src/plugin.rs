@@ -10,7 +10,7 @@ use pipe_core::memory::{
     AddReport, DataPoint, DataPointId, GovernanceMemory, Hit, MemoryKey, PathSuggestion, Relation,
     SearchQuery, Source, Suggester, check_batch,
 };
-use pipe_core::{Health, Plugin, Result};
+use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
 use serde_json::Value;
 
 use crate::api::{Api, Call, Reply, unexpected};
@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     /// One writer at a time: what a relation leads to is read and sent again, and must not have
     /// changed in between.
     writing: tokio::sync::Mutex<()>,
+    /// How long a writer waits for those before it: `write_timeout`.
+    patience: Duration,
 }
 
 /// How many data points go into one archive.
@@ -59,6 +61,7 @@ impl Cognee {
             poll_interval: config.poll_interval,
             id: Mutex::new(None),
             writing: tokio::sync::Mutex::new(()),
+            patience: config.write_timeout,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -135,7 +138,12 @@ impl Inner {
         if points.is_empty() && relations.is_empty() {
             return Ok(AddReport::new(Source::Cognee));
         }
-        let _turn = self.writing.lock().await;
+        let turn = tokio::time::timeout(self.patience, self.writing.lock()).await;
+        let _turn = turn.map_err(|_| {
+            Error::new(ErrorKind::Timeout, "other additions to the memory take too long")
+                .with("setting", "write_timeout")
+                .hint("add less often, or raise `write_timeout`")
+        })?;
         // The later one of two with the same id counts.
         let points: BTreeMap<_, _> = points.iter().map(|point| (point.id(), point)).collect();
         let relations: BTreeSet<_> = relations.iter().collect();

@@ -1,7 +1,9 @@
 //! What the client does beyond the contract, on a fake server.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use pipe_core::memory::{
     DataPoint, DataPointKind, Domain, GovernanceMemory, Integration, IntegrationPath,
     IntegrationStatus, MemoryKey, Outcome, Relation, SearchQuery,
@@ -10,6 +12,7 @@ use pipe_core::{ErrorKind, SecretSource};
 use pipe_http::HttpConfig;
 use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
 use pipe_testkit::fake::{self, CogneeFault};
+use tokio::net::TcpListener;
 
 fn memory(server: &fake::Cognee, auth: Auth) -> Cognee {
     Cognee::new(CogneeConfig::new(server.address(), auth)).expect("the settings are sound")
@@ -178,6 +181,30 @@ async fn a_graph_without_room_names_the_setting() {
     }
     let evidence = memory.suggest_integration_path(&key("a"), &key("b")).await;
     assert_eq!(evidence.expect("there is room"), None);
+}
+
+/// A server that takes connections and says nothing: whoever adds waits for those before, and no
+/// longer than for the server.
+#[tokio::test]
+async fn a_server_that_hangs_holds_up_nobody_for_longer_than_the_setting_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let limit = Duration::from_millis(300);
+    let config = CogneeConfig::new(address, Auth::None)
+        .with_http(HttpConfig::new().with_timeout(limit))
+        .with_write_timeout(limit);
+    let memory = Cognee::new(config).expect("the settings are sound");
+    let (point, start) = ([domain(1)], Instant::now());
+    let added = join_all((0..10).map(|_| memory.add_datapoints(&point, &[]))).await;
+    assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
+    let settings = added.into_iter().map(|added| {
+        let error = added.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error:#}");
+        error.context("setting").expect("it is named").to_owned()
+    });
+    let settings: BTreeSet<_> = settings.collect();
+    // To find the dataset is a read.
+    assert_eq!(settings, ["http.timeout", "write_timeout"].map(str::to_owned).into());
 }
 
 #[test]
