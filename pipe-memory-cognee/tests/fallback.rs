@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use pipe_core::memory::{
     DataPoint, Domain, GovernanceMemory, Integration, IntegrationPath, IntegrationStatus,
     MemoryKey, SearchQuery, Source,
 };
 use pipe_core::{ErrorKind, Health, HealthStatus, Plugin as _};
-use pipe_memory_cognee::{Delivery, Fallback, FallbackPolicy, LocalMemory, Reads, Writes};
+use pipe_http::HttpConfig;
+use pipe_memory_cognee::{
+    Auth, Cognee, CogneeConfig, Delivery, Fallback, FallbackPolicy, LocalMemory, Reads, Writes,
+};
 use pipe_testkit::reference::InMemoryGovernance;
+use tokio::net::TcpListener;
 
 /// A directory of one test, which is removed with it.
 struct Directory(PathBuf);
@@ -233,6 +239,27 @@ async fn what_somebody_took_away_is_not_called_delivered() {
     let delivery = memory.deliver().await.expect("the server is back");
     assert_eq!((delivery.delivered, memory.waiting()), (1, 0));
     assert_eq!(found(&server, "cards").await, [(domain("b", "cards"), Source::Local)]);
+}
+
+/// The writers behind one who has waited for it do not each wait for it too.
+#[tokio::test]
+async fn a_server_that_hangs_is_waited_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let limit = Duration::from_millis(500);
+    let config = CogneeConfig::new(address, Auth::None)
+        .with_http(HttpConfig::new().with_timeout(limit))
+        .with_write_timeout(limit);
+    let server = Cognee::new(config).expect("the settings are sound");
+    let directory = Directory::new();
+    let memory = Fallback::open(server, LocalMemory::new(), directory.policy(1000)).await;
+    let memory = memory.expect("it can be opened");
+    let points: Vec<_> = (0..20).map(|i| domain(&format!("domain{i}"), "cards")).collect();
+    let start = Instant::now();
+    let added = join_all(points.chunks(1).map(|one| memory.add_datapoints(one, &[]))).await;
+    assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
+    assert!(added.iter().all(Result::is_ok), "{added:?}");
+    assert_eq!(memory.waiting(), 20);
 }
 
 #[tokio::test]
