@@ -174,7 +174,7 @@ impl Suggester {
                 else {
                     return;
                 };
-                self.evidence.entry(past.path.clone()).or_default().push(Evidence {
+                self.evidence.entry(as_written(&past.path)).or_default().push(Evidence {
                     id: point.id(),
                     similarity,
                     succeeded: outcome == Outcome::Success,
@@ -251,7 +251,7 @@ impl Suggester {
             evidence.truncate(own);
         }
         let confidence = confidence(&evidence);
-        let patterns = || self.patterns.iter().filter(|pattern| pattern.path == *path);
+        let patterns = || self.patterns.iter().filter(|pattern| as_written(&pattern.path) == *path);
         let factors = |succeeded: bool, of_pattern: fn(&IntegrationPattern) -> &[String]| {
             let past = evidence.iter().filter(|evidence| evidence.succeeded == succeeded);
             let past = past.flat_map(|evidence| distinct(&evidence.factors));
@@ -337,6 +337,11 @@ fn confidence(evidence: &[&Evidence]) -> Confidence {
         coverage,
         n: evidence.len(),
     }
+}
+
+/// `Other("direct")` says the same as `Direct`, and no rule is avoided by it.
+fn as_written(path: &IntegrationPath) -> IntegrationPath {
+    IntegrationPath::from(path.as_str())
 }
 
 fn distinct(factors: &[String]) -> BTreeSet<&str> {

@@ -50,6 +50,15 @@ fn no_evidence_is_no_number() {
 }
 
 #[test]
+fn a_path_is_the_word_that_it_is_written_as() {
+    let other = IntegrationPath::Other("direct".to_owned());
+    let points = [direct(3, 3), vec![past("a", "b", other, 9, true)]].concat();
+    assert_eq!(suggest(&points).unwrap().ranked[0].confidence.n, 4);
+    let refused = suggest(&[points, vec![policy(HubRule::everywhere())]].concat()).unwrap();
+    assert_eq!((refused.ranked.len(), refused.refused.len()), (0, 1));
+}
+
+#[test]
 fn what_succeeded_more_often_comes_first() {
     let points = [hub(10, 4), direct(10, 9)].concat();
     let paths: Vec<_> =
