@@ -84,6 +84,20 @@ fn neighbours_count_less_and_only_where_there_is_little_else() {
 }
 
 #[test]
+fn any_number_of_neighbours_does_not_outvote_ones_own() {
+    let neighbours = |path: IntegrationPath, good| {
+        (0..30).map(move |i| past("a", &format!("n{i}"), path.clone(), i, good))
+    };
+    let mut points = [hub(4, 4), direct(4, 0)].concat();
+    points.extend(neighbours(IntegrationPath::Hub, false));
+    points.extend(neighbours(IntegrationPath::Direct, true));
+    let suggestion = suggest(&points).unwrap();
+    let best = suggestion.best().unwrap();
+    assert_eq!((&best.path, best.confidence.n), (&IntegrationPath::Hub, 34));
+    assert!(best.confidence.success_rate > 0.75, "{:?}", best.confidence);
+}
+
+#[test]
 fn the_hub_rule_refuses_the_direct_path_and_says_why() {
     let suggestion =
         suggest(&[direct(9, 9), hub(3, 1), vec![policy(HubRule::everywhere())]].concat()).unwrap();
