@@ -40,8 +40,10 @@ pub(crate) struct Inner {
     patience: Duration,
 }
 
-/// How many data points go into one archive.
+/// How many data points go into one archive, those that relations need included.
 const BATCH: usize = 1_000;
+/// How many relations go into one archive.
+const BATCH_RELATIONS: usize = 5_000;
 /// A health check takes no longer.
 const HEALTH: Duration = Duration::from_secs(5);
 
@@ -169,14 +171,22 @@ impl Inner {
                 continue;
             };
             stored += 1;
-            let place =
-                ids.binary_search(&relation.from).or_else(|_| ids.binary_search(&relation.to));
-            let place = place.map_or(0, |place| place / BATCH);
-            if batches.is_empty() {
+            let ends = [(relation.from, from), (relation.to, to)];
+            let has_room = |batch: &Batch<'_>| {
+                let more = ends.iter().filter(|(id, _)| !batch.points.contains_key(id)).count();
+                (more == 0 || batch.points.len() + more <= BATCH)
+                    && batch.relations.len() < BATCH_RELATIONS
+            };
+            // With one of its ends, or with the relations before it: an import takes as long as it
+            // has nodes, and there is a limit to that.
+            let place = ends.iter().filter_map(|(id, _)| ids.binary_search(id).ok());
+            let mut place = place.map(|place| place / BATCH).chain(batches.len().checked_sub(1));
+            let place = place.find(|place| has_room(&batches[*place])).unwrap_or(batches.len());
+            if place == batches.len() {
                 batches.push(Batch::default());
             }
             let batch = &mut batches[place];
-            batch.points.extend([(relation.from, from), (relation.to, to)]);
+            batch.points.extend(ends);
             batch.relations.insert(relation);
         }
         for batch in &batches {
