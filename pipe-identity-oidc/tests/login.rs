@@ -6,6 +6,7 @@ use pipe_identity_oidc::{
     ClaimMapping, ClaimPointer, ClientAuthentication, GroupGrant, IssuerConfig, LoginClient,
     RelyingParty, RelyingPartyConfig, SessionTimes, TenantSource,
 };
+use pipe_testkit::wrapped::{LoginStack, login_stack};
 use pipe_testkit::{LoginFeatures, LoginStage, LoginTrust};
 
 /// Logs people in as the suite wants it.
@@ -33,7 +34,21 @@ async fn relying_party(trust: LoginTrust) -> Option<(RelyingParty, ())> {
     Some((RelyingParty::new(config).expect("the settings are sound"), ()))
 }
 
-pipe_testkit::login_compliance!(relying_party);
+mod bare {
+    use super::*;
+
+    pipe_testkit::login_compliance!(relying_party);
+}
+
+mod wrapped {
+    use super::*;
+
+    async fn wrapped(trust: LoginTrust) -> Option<(LoginStack<RelyingParty>, ())> {
+        let (login, ()) = relying_party(trust).await?;
+        Some((login_stack(login), ()))
+    }
+    pipe_testkit::login_compliance!(wrapped);
+}
 
 /// 500 logins at once, and 5,000 calls at once on 100 sessions: one refresh for each session and
 /// period, no session lost, and everybody gets a token of their own.
