@@ -63,7 +63,8 @@ impl Cognee {
     /// `InvalidArgument` for more than a thousand texts, 16 MiB, a text of blanks, a key of more than
     /// 128 bytes, or two texts of the same key; `Conflict` when another text is stored under one of
     /// the keys, which [`replace_document`](Self::replace_document)
-    /// is for. Texts before that one may have been stored.
+    /// is for. Texts before that one may have been stored. Two clients that store different texts
+    /// under one key at the same moment may both succeed, and both texts are found then.
     pub async fn add_documents(&self, documents: &[Document]) -> Result<()> {
         let added = self.inner.add_documents(documents).await;
         added.map_err(|error| error.at(&self.inner.name, "add_documents"))

@@ -24,6 +24,7 @@ pub enum Reads {
     /// They fail.
     Fail,
     /// The memory in the process answers, which knows what was added through it. The answers say so.
+    /// Where it knows nothing, the question fails: an outage is not an empty list.
     AnswerLocally,
 }
 
@@ -272,7 +273,9 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
     async fn search_integrations(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
         match self.ask(|| self.server.search_integrations(query)).await {
             Err(error) if self.answers_locally(&error) => {
-                self.local.search_integrations(query).await
+                let hits = self.local.search_integrations(query).await?;
+                // An empty list does not say that it is local.
+                if hits.is_empty() { Err(error) } else { Ok(hits) }
             }
             answer => answer,
         }
@@ -285,7 +288,8 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
     ) -> Result<Option<PathSuggestion>> {
         match self.ask(|| self.server.suggest_integration_path(source, target)).await {
             Err(error) if self.answers_locally(&error) => {
-                self.local.suggest_integration_path(source, target).await
+                let suggestion = self.local.suggest_integration_path(source, target).await?;
+                suggestion.map_or(Err(error), |suggestion| Ok(Some(suggestion)))
             }
             answer => answer,
         }

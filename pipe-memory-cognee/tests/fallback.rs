@@ -113,6 +113,25 @@ mod away {
     }
 }
 
+/// Neither says where it comes from, and the server may well know something.
+#[tokio::test]
+async fn an_outage_is_neither_an_empty_list_nor_no_evidence() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let key = |text: &str| MemoryKey::new(text).expect("legal");
+    let past = Integration::new(key("i"), key("a"), key("b"), IntegrationPath::Hub)
+        .with_status(IntegrationStatus::Connected);
+    server.add_datapoints(&[past.into()], &[]).await.expect("an earlier process adds it");
+    let memory = open(&server, directory.policy(1000)).await;
+    server.fail_with(ErrorKind::Unavailable);
+    let errors = [
+        memory.search_integrations(&SearchQuery::new("hub")).await.err(),
+        memory.suggest_integration_path(&key("a"), &key("b")).await.err(),
+    ];
+    for error in errors {
+        assert_eq!(error.expect("it could not be found out").kind(), ErrorKind::Unavailable);
+    }
+}
+
 #[tokio::test]
 async fn what_waited_is_delivered_in_its_order_and_once() {
     let (server, directory) = (InMemoryGovernance::new(), Directory::new());
