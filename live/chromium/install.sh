@@ -4,6 +4,7 @@
 # Debian builds chromium-headless-shell from the source of its chromium. The packages are unpacked, not installed, with
 # all libraries that they need but the C library: no root is needed, and all stays in the cache.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../debian.sh"
 
 package=chromium-headless-shell
 cache="$HOME/.cache/pipe-live"
@@ -26,37 +27,23 @@ installed() {
   [ -x "$found" ] && printf '%s\n' "$found"
 }
 
-# Fetches into $staging/apt with the machine's own sources and keys, of which /etc keeps none of the changes.
-configure_apt() {
-  local apt="$staging/apt" file package
-  mkdir -p "$apt"/{sources,lists/partial,cache/archives/partial,state}
-  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources}; do
-    [ -f "$file" ] && cp "$file" "$apt/sources"
-  done
-  # Others than Debian have packages of this name too.
-  printf 'Package: *\nPin: release o=Debian\nPin-Priority: 990\n' >"$apt/preferences"
-  # Nothing is installed, so that all libraries are fetched, but the machine's own C library and what a desktop has.
+# Nothing is installed, so that all libraries are fetched, but the machine's own C library and what a desktop has.
+write_status() {
+  local package
   for package in 'libc6 2.99' 'x11-utils 99' 'xdg-utils 99'; do
     printf 'Package: %s\nStatus: install ok installed\nArchitecture: %s\nMulti-Arch: same\nVersion: %s\nMaintainer: -\nDescription: -\n\n' \
       "${package% *}" "$(dpkg --print-architecture)" "${package#* }"
-  done >"$apt/state/status"
-  printf '%s "%s";\n' >"$apt/apt.conf" \
-    Dir::Etc::SourceList /dev/null \
-    Dir::Etc::SourceParts "$apt/sources" \
-    Dir::Etc::Preferences "$apt/preferences" \
-    Dir::State "$apt/state" \
-    Dir::State::status "$apt/state/status" \
-    Dir::State::Lists "$apt/lists" \
-    Dir::Cache "$apt/cache" \
-    Acquire::Languages none \
-    Acquire::Retries 3 \
-    APT::Install-Recommends false \
-    APT::Sandbox::User "$(id -un)"
-  export APT_CONFIG="$apt/apt.conf" DEBIAN_FRONTEND=noninteractive
+  done >"$staging/apt/state/status"
 }
 
 unpack() {
   local file
+  mkdir -p "$staging/apt/state"
+  write_status
+  configure_apt "$staging/apt" \
+    Dir::State "$staging/apt/state" \
+    Dir::State::status "$staging/apt/state/status" \
+    APT::Install-Recommends false
   say 'reading the package lists'
   logged apt-get --quiet update
   say 'downloading 100 MB'
@@ -111,7 +98,6 @@ if ! installed; then
     staging=$(mktemp -d "$cache/staging.XXXXXX")
     trap 'rm -rf "$staging"' EXIT
     : >"$log"
-    configure_apt
     unpack
     write_script
     logged "$staging/chromium/chromium" --version

@@ -4,6 +4,7 @@
 # Debian 12 has Kubernetes' source, whose kubectl alone it builds, the Go compiler that it takes, and etcd. The first run
 # compiles for six minutes or more. Packages are unpacked, not installed: no root is needed, and all stays in the cache.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../debian.sh"
 
 # Keep in step with VERSION in pipe-secrets-k8s/tests/live/process.rs.
 version=1.20.2
@@ -25,28 +26,6 @@ logged() {
 }
 
 begin() { step=$*; say "$step"; }
-
-# Fetches into $staging/apt with the machine's own sources and keys, of which /etc keeps none of the changes.
-configure_apt() {
-  local apt="$staging/apt" file
-  mkdir -p "$apt"/{sources,lists/partial,cache/archives/partial}
-  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources}; do
-    [ -f "$file" ] || continue
-    sed -E '/^deb-src\s/d; s/^deb(\s.*)/&\ndeb-src\1/; s/^Types:.*/Types: deb deb-src/I' "$file" >"$apt/sources/${file##*/}"
-  done
-  # Others than Debian have packages of these names too.
-  printf 'Package: *\nPin: release o=Debian\nPin-Priority: 990\n' >"$apt/preferences"
-  printf '%s "%s";\n' >"$apt/apt.conf" \
-    Dir::Etc::SourceList /dev/null \
-    Dir::Etc::SourceParts "$apt/sources" \
-    Dir::Etc::Preferences "$apt/preferences" \
-    Dir::State::Lists "$apt/lists" \
-    Dir::Cache "$apt/cache" \
-    Acquire::Languages none \
-    Acquire::Retries 3 \
-    APT::Sandbox::User "$(id -un)"
-  export APT_CONFIG="$apt/apt.conf" DEBIAN_FRONTEND=noninteractive
-}
 
 download() {
   begin 'reading the package lists'
@@ -109,7 +88,9 @@ if ! complete "$target"; then
     trap 'rm -rf "$staging"' EXIT
     mkdir "$staging"
     : >"$log"
-    configure_apt
+    configure_apt "$staging/apt"
+    # Sources too.
+    sed -i -E '/^deb-src\s/d; s/^deb(\s.*)/&\ndeb-src\1/; s/^Types:.*/Types: deb deb-src/I' "$staging"/apt/sources/*
     download
     compile
     # The rename is what makes a half-done install invisible.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks Debian's Redis server and prints its binary. Nothing is installed: no root is needed, and all stays in the cache.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../debian.sh"
 
 # Debian 12's; its security updates change what follows.
 version=7.0
@@ -9,28 +10,6 @@ cache="$HOME/.cache/pipe-live"
 target="$cache/redis-$version"
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
-
-# Fetches into $staging/apt with the machine's own sources and keys, of which /etc keeps none of the changes.
-configure_apt() {
-  local apt="$staging/apt" file
-  mkdir -p "$apt"/{sources,lists/partial,cache/archives/partial}
-  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources}; do
-    [ -f "$file" ] || continue
-    cp "$file" "$apt/sources/${file##*/}"
-  done
-  # Others than Debian have packages of these names too.
-  printf 'Package: *\nPin: release o=Debian\nPin-Priority: 990\n' >"$apt/preferences"
-  printf '%s "%s";\n' >"$apt/apt.conf" \
-    Dir::Etc::SourceList /dev/null \
-    Dir::Etc::SourceParts "$apt/sources" \
-    Dir::Etc::Preferences "$apt/preferences" \
-    Dir::State::Lists "$apt/lists" \
-    Dir::Cache "$apt/cache" \
-    Acquire::Languages none \
-    Acquire::Retries 3 \
-    APT::Sandbox::User "$(id -un)"
-  export APT_CONFIG="$apt/apt.conf" DEBIAN_FRONTEND=noninteractive
-}
 
 if [ ! -x "$target/redis-server" ]; then
   grep --quiet '^VERSION_CODENAME=bookworm$' /etc/os-release ||
@@ -41,7 +20,7 @@ if [ ! -x "$target/redis-server" ]; then
   mkdir -p "$cache"
   staging=$(mktemp -d "$cache/staging.XXXXXX")
   trap 'rm -rf "$staging"' EXIT
-  configure_apt
+  configure_apt "$staging/apt"
   mkdir "$staging"/{packages,root,install}
   apt-get --quiet update >&2
   # The server is in the package of its tools.

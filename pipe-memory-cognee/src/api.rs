@@ -41,6 +41,21 @@ pub(crate) enum Patience {
     Cognify,
 }
 
+impl Patience {
+    /// Says which setting was not patient enough, where one was not.
+    fn named_in(self, error: Error) -> Error {
+        let (setting, hint) = match self {
+            Self::Read => ("http.timeout", "try again, or raise `http.timeout`"),
+            Self::Write => ("write_timeout", "try again, or raise `write_timeout`"),
+            Self::Cognify => ("cognify_timeout", "try again, or raise `cognify_timeout`"),
+        };
+        match error.kind() {
+            ErrorKind::Timeout => error.with("setting", setting).hint(hint),
+            _ => error,
+        }
+    }
+}
+
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a [&'a str]) -> Self {
         Self { method: Method::GET, path, query: None, body: None, patience: Patience::Read }
@@ -157,7 +172,7 @@ impl Api {
         if let Some(token) = token {
             request.headers_mut().insert(self.header.clone(), token.header());
         }
-        request.send().await
+        request.send().await.map_err(|error| call.patience.named_in(error))
     }
 }
 

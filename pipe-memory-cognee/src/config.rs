@@ -46,7 +46,8 @@ pub struct CogneeConfig {
     /// The name of the dataset that is the memory; `governance`. It is made when it is needed.
     #[serde(default = "default_dataset")]
     pub dataset: String,
-    /// How long an import of up to a thousand data points may take; two minutes.
+    /// How long an import of up to a thousand data points may take, and how long an addition waits
+    /// for those before it; two minutes.
     #[serde(default = "default_write_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub write_timeout: Duration,

@@ -49,8 +49,8 @@ fn edges(answer: &Value) -> Option<Vec<&Value>> {
             (Some(_), _, _) => {}
             (None, Some(inner), _) => edges.extend(self::edges(inner)?),
             (None, None, Some(_)) => edges.push(item),
-            // A list of texts, for instance: nothing was found that has a form.
-            _ => {}
+            // Texts, for instance, as a language model gives them. That is not nothing.
+            (None, None, None) => return None,
         }
     }
     Some(edges)
@@ -63,4 +63,23 @@ fn similarity(attributes: &Value) -> f64 {
         distance => distance.as_f64(),
     };
     distance.map_or(0.0, |distance| (1.0 - distance).clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A server that asks its language model all the same answers so, and one of another version may.
+    #[test]
+    fn what_is_no_list_of_edges_is_not_nothing() {
+        let with_texts = json!([{"dataset_id": "d", "search_result": ["an answer"]}]);
+        for answer in [json!(["an answer"]), with_texts, json!([{"edges": []}]), json!({})] {
+            assert!(read(&answer).is_none(), "{answer}");
+        }
+        let nothing = json!([{"dataset_id": "d", "objects_result": []}]);
+        for answer in [json!([]), nothing, json!([{"objects_result": null}])] {
+            assert!(read(&answer).is_some_and(|context| context.found.is_empty()), "{answer}");
+        }
+    }
 }

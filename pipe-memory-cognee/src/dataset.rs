@@ -20,7 +20,7 @@ pub(crate) enum Ask {
 impl Inner {
     /// All data points of ours.
     pub(crate) async fn known(&self) -> Result<Vec<DataPoint>> {
-        let graph = self.ask(|_| Ask::Graph).await.map_err(too_large)?;
+        let graph = self.ask(|_| Ask::Graph).await.map_err(|error| too_large(error, GRAPH))?;
         let Some(graph) = graph else { return Ok(Vec::new()) };
         let nodes = graph["nodes"].as_array();
         let nodes = nodes.ok_or_else(|| unexpected("the graph comes in an unknown form"))?;
@@ -85,11 +85,26 @@ impl Inner {
     }
 }
 
-/// The graph is read as a whole: a bound that it does not fit into is a setting to change.
-fn too_large(error: Error) -> Error {
+/// What an answer is about that does not fit, and how much room is enough.
+type TooLarge = (&'static str, &'static str);
+
+/// The graph is read as a whole.
+const GRAPH: TooLarge = (
+    "the graph is larger than `http.max_body`",
+    "raise `http.max_body`: two kilobytes for each data point are enough for most",
+);
+
+/// Each of the data points that the server has compared is in the answer several times.
+pub(crate) const FOUND: TooLarge = (
+    "what was found is larger than `http.max_body`",
+    "raise `http.max_body`: a search needs room for a hundred data points, ten times over",
+);
+
+/// A bound that an answer does not fit into is a setting to change.
+pub(crate) fn too_large(error: Error, (message, hint): TooLarge) -> Error {
     let Some(max_body) = error.context("max_body").map(str::to_owned) else { return error };
-    Error::new(ErrorKind::ConfigInvalid, "the graph is larger than `http.max_body`")
+    Error::new(ErrorKind::ConfigInvalid, message)
         .with("setting", "http.max_body")
         .with("max_body", max_body)
-        .hint("raise `http.max_body`: two kilobytes for each data point are enough for most")
+        .hint(hint)
 }

@@ -1,5 +1,7 @@
 //! Free text, in a dataset of its own.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pipe_core::memory::{DataPointId, MemoryKey};
@@ -58,10 +60,11 @@ impl Cognee {
     /// asked. The same text under the same key is stored once.
     ///
     /// # Errors
-    /// `InvalidArgument` for more than a thousand texts, 16 MiB, a text of blanks, or a key of more than
-    /// 128 bytes; `Conflict` when
-    /// another text is stored under one of the keys, which [`replace_document`](Self::replace_document)
-    /// is for. Texts before that one may have been stored.
+    /// `InvalidArgument` for more than a thousand texts, 16 MiB, a text of blanks, a key of more than
+    /// 128 bytes, or two texts of the same key; `Conflict` when another text is stored under one of
+    /// the keys, which [`replace_document`](Self::replace_document)
+    /// is for. Texts before that one may have been stored. Two clients that store different texts
+    /// under one key at the same moment may both succeed, and both texts are found then.
     pub async fn add_documents(&self, documents: &[Document]) -> Result<()> {
         let added = self.inner.add_documents(documents).await;
         added.map_err(|error| error.at(&self.inner.name, "add_documents"))
@@ -102,7 +105,9 @@ impl Inner {
             Some(id) => Form::new()?.field("datasetId", &id),
             None => Form::new()?.field("datasetName", &self.texts()),
         };
-        for document in documents {
+        let documents: BTreeMap<_, _> =
+            documents.iter().map(|document| (&document.key, document)).collect();
+        for document in documents.into_values() {
             form = document.attach(form, &self.texts());
         }
         let (content_type, body) = form.finish()?;
@@ -194,6 +199,15 @@ fn check(documents: &[Document]) -> Result<()> {
     }
     if documents.iter().any(|document| document.text.trim().is_empty()) {
         return Err(Error::new(ErrorKind::InvalidArgument, "a text is empty"));
+    }
+    // The server would store both, and know neither by its name alone.
+    let mut texts = BTreeMap::new();
+    for Document { key, text } in documents {
+        if texts.insert(key, text).is_some_and(|other| other != text) {
+            return Err(Error::new(ErrorKind::InvalidArgument, "two texts have the same key")
+                .with("key", key)
+                .hint("give each text a key of its own"));
+        }
     }
     if let Some(document) = documents.iter().find(|document| document.key.as_str().len() > MAX_KEY)
     {

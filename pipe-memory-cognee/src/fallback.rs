@@ -1,7 +1,9 @@
 //! A memory that goes on, as far as it was said, while its server is away.
 
+use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe_core::memory::{
@@ -9,7 +11,8 @@ use pipe_core::memory::{
     Source, check_batch,
 };
 use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use crate::LocalMemory;
 use crate::queue::Queue;
@@ -21,6 +24,7 @@ pub enum Reads {
     /// They fail.
     Fail,
     /// The memory in the process answers, which knows what was added through it. The answers say so.
+    /// Where it knows nothing, the question fails: an outage is not an empty list.
     AnswerLocally,
 }
 
@@ -30,9 +34,10 @@ pub enum Reads {
 pub enum Writes {
     /// It is refused.
     Fail,
-    /// It waits on disk, and is delivered before anything else is added.
+    /// It waits on disk, and is delivered before anything else is added, and before the server's
+    /// answers are given.
     Queue {
-        /// Where it waits. For one process at a time.
+        /// Where it waits. For one memory of one process at a time, which holds a lock in it.
         directory: PathBuf,
         /// How many data points and relations may wait. More are refused.
         limit: usize,
@@ -83,14 +88,20 @@ pub struct Fallback<P> {
     queue: Option<Arc<Queue>>,
     /// One writer at a time, so that the order holds.
     writing: Arc<Mutex<()>>,
+    /// When a writer last found the server away.
+    away: std::sync::Mutex<Option<Instant>>,
 }
+
+/// How long a writer waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 impl<P: GovernanceMemory> Fallback<P> {
     /// Puts both together. What waits on disk since earlier is known to the memory in the process
-    /// at once, and delivered with the next addition, or by [`deliver`](Self::deliver).
+    /// at once, and delivered with the next addition or question, or by [`deliver`](Self::deliver).
     ///
     /// # Errors
-    /// `Unavailable` when the queue's directory cannot be used; `Unexpected` when there is something
+    /// `Unavailable` when the queue's directory cannot be used; `ConfigInvalid` when another memory
+    /// uses it, in this process or another; `Unexpected` when there is something
     /// in it that no queue has written.
     pub async fn open(server: P, local: LocalMemory, policy: FallbackPolicy) -> Result<Self> {
         let FallbackPolicy { reads, writes } = policy;
@@ -105,7 +116,8 @@ impl<P: GovernanceMemory> Fallback<P> {
                 Some(Arc::new(queue))
             }
         };
-        Ok(Self { server, local, reads, queue, writing: Arc::default() })
+        let (writing, away) = Default::default();
+        Ok(Self { server, local, reads, queue, writing, away })
     }
 
     /// How many data points and relations wait.
@@ -119,13 +131,37 @@ impl<P: GovernanceMemory> Fallback<P> {
     /// # Errors
     /// Those of the server, and what has not been delivered goes on waiting.
     pub async fn deliver(&self) -> Result<Delivery> {
-        let _turn = self.writing.lock().await;
-        self.deliver_in_turn().await
+        let Some(queue) = &self.queue else { return Ok(Delivery::default()) };
+        let located = |error: Error| error.at(self.server.name(), "deliver");
+        let (_turn, is_away) = self.turn().await.map_err(located)?;
+        match is_away {
+            true => Err(located(away())),
+            false => self.noting_outages(self.deliver_in_turn(queue).await),
+        }
     }
 
-    async fn deliver_in_turn(&self) -> Result<Delivery> {
+    /// The turn of a writer, and whether one before it has found the server away meanwhile: who has
+    /// waited for that long does not wait once more for a server that hangs.
+    async fn turn(&self) -> Result<(OwnedMutexGuard<()>, bool)> {
+        let since = Instant::now();
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.writing).lock_owned()).await;
+        let turn = turn.map_err(|_| {
+            Error::new(ErrorKind::Timeout, "other writers take too long")
+                .hint("add less often, or lower the timeouts of the memory on the server")
+        })?;
+        let away = *self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((turn, away.is_some_and(|at| at >= since)))
+    }
+
+    fn noting_outages<T>(&self, answer: Result<T>) -> Result<T> {
+        if answer.as_ref().err().is_some_and(is_outage) {
+            *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        answer
+    }
+
+    async fn deliver_in_turn(&self, queue: &Queue) -> Result<Delivery> {
         let mut delivery = Delivery::default();
-        let Some(queue) = &self.queue else { return Ok(delivery) };
         while let Some((points, relations)) = queue.front().await? {
             match self.server.add_datapoints(&points, &relations).await {
                 Ok(_) => {
@@ -142,6 +178,22 @@ impl<P: GovernanceMemory> Fallback<P> {
             }
         }
         Ok(delivery)
+    }
+
+    /// Asks the server. Once it answers, what waits is delivered, and it is asked again: what was
+    /// added before is part of every answer.
+    async fn ask<T, F: Future<Output = Result<T>>>(&self, question: impl Fn() -> F) -> Result<T> {
+        let something_waits = self.waiting() > 0;
+        let answer = question().await?;
+        if !something_waits {
+            return Ok(answer);
+        }
+        match self.deliver().await {
+            Ok(_) => question().await,
+            Err(error) if is_outage(&error) => Err(error),
+            // It goes on waiting, which its health tells, and holds up no answer.
+            Err(_) => Ok(answer),
+        }
     }
 
     fn answers_locally(&self, error: &Error) -> bool {
@@ -170,6 +222,12 @@ impl<P: GovernanceMemory> Plugin for Fallback<P> {
                 "look at the files that end in .refused in the queue's directory",
             );
         }
+        if health.is_serving() && self.waiting() > 0 {
+            return Health::degraded(
+                format!("{} data points and relations wait to be delivered", self.waiting()),
+                "call `deliver`: its error says what holds them up",
+            );
+        }
         health
     }
 
@@ -187,29 +245,37 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
     ) -> Result<AddReport> {
         let located = |error: Error| error.at(self.server.name(), "add_datapoints");
         check_batch(points, relations).map_err(located)?;
-        let turn = Arc::clone(&self.writing).lock_owned().await;
-        let added = match self.deliver_in_turn().await {
-            Ok(_) => self.server.add_datapoints(points, relations).await,
-            Err(error) => Err(error),
+        let Some(queue) = &self.queue else {
+            let report = self.server.add_datapoints(points, relations).await?;
+            mirror(&self.local, points, relations).await;
+            return Ok(report);
         };
-        let report = match (added, &self.queue) {
-            (Ok(report), _) => report,
-            (Err(error), Some(queue)) if is_outage(&error) => {
+        let (turn, is_away) = self.turn().await.map_err(located)?;
+        let added = match is_away {
+            true => Err(away()),
+            false => match self.deliver_in_turn(queue).await {
+                Ok(_) => self.server.add_datapoints(points, relations).await,
+                Err(error) => Err(error),
+            },
+        };
+        let report = match self.noting_outages(added) {
+            Err(error) if is_outage(&error) => {
                 queue.push(points, relations, turn).await.map_err(located)?;
-                let waiting = AddReport::new(Source::Local).with_queued(points.len());
                 tracing::info!(memory = self.server.name(), "the server is away: queued");
-                waiting
+                AddReport::new(Source::Local).with_queued(points.len())
             }
-            (Err(error), _) => return Err(error),
+            added => added?,
         };
         mirror(&self.local, points, relations).await;
         Ok(report)
     }
 
     async fn search_integrations(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
-        match self.server.search_integrations(query).await {
+        match self.ask(|| self.server.search_integrations(query)).await {
             Err(error) if self.answers_locally(&error) => {
-                self.local.search_integrations(query).await
+                let hits = self.local.search_integrations(query).await?;
+                // An empty list does not say that it is local.
+                if hits.is_empty() { Err(error) } else { Ok(hits) }
             }
             answer => answer,
         }
@@ -220,13 +286,19 @@ impl<P: GovernanceMemory> GovernanceMemory for Fallback<P> {
         source: &MemoryKey,
         target: &MemoryKey,
     ) -> Result<Option<PathSuggestion>> {
-        match self.server.suggest_integration_path(source, target).await {
+        match self.ask(|| self.server.suggest_integration_path(source, target)).await {
             Err(error) if self.answers_locally(&error) => {
-                self.local.suggest_integration_path(source, target).await
+                let suggestion = self.local.suggest_integration_path(source, target).await?;
+                suggestion.map_or(Err(error), |suggestion| Ok(Some(suggestion)))
             }
             answer => answer,
         }
     }
+}
+
+fn away() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server was away for the writer before")
+        .hint("check that the server runs and is reachable")
 }
 
 /// Exhausted or not: whoever retried has found out that it lasts.

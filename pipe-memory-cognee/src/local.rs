@@ -16,7 +16,7 @@ use pipe_core::memory::{
 };
 use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
 
-pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::snapshot::{Snapshot, UNFINISHED};
 use self::words::Words;
 
 /// A memory in the process, with full-text search by BM25 and no model. Clones are the same memory.
@@ -102,7 +102,8 @@ impl LocalMemory {
         self.known().points.is_empty()
     }
 
-    /// Writes all that is known to a file. The file is replaced as a whole or not at all.
+    /// Writes all that is known to a file. The file is replaced as a whole or not at all, by however
+    /// many at once. A crash may leave a file beside it whose name ends in `.unfinished`.
     ///
     /// # Errors
     /// `Unavailable` when the file cannot be written.

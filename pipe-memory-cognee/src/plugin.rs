@@ -10,7 +10,7 @@ use pipe_core::memory::{
     AddReport, DataPoint, DataPointId, GovernanceMemory, Hit, MemoryKey, PathSuggestion, Relation,
     SearchQuery, Source, Suggester, check_batch,
 };
-use pipe_core::{Health, Plugin, Result};
+use pipe_core::{Error, ErrorKind, Health, Plugin, Result};
 use serde_json::Value;
 
 use crate::api::{Api, Call, Reply, unexpected};
@@ -36,10 +36,14 @@ pub(crate) struct Inner {
     /// One writer at a time: what a relation leads to is read and sent again, and must not have
     /// changed in between.
     writing: tokio::sync::Mutex<()>,
+    /// How long a writer waits for those before it: `write_timeout`.
+    patience: Duration,
 }
 
-/// How many data points go into one archive.
+/// How many data points go into one archive, those that relations need included.
 const BATCH: usize = 1_000;
+/// How many relations go into one archive.
+const BATCH_RELATIONS: usize = 5_000;
 /// A health check takes no longer.
 const HEALTH: Duration = Duration::from_secs(5);
 
@@ -59,6 +63,7 @@ impl Cognee {
             poll_interval: config.poll_interval,
             id: Mutex::new(None),
             writing: tokio::sync::Mutex::new(()),
+            patience: config.write_timeout,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -135,7 +140,12 @@ impl Inner {
         if points.is_empty() && relations.is_empty() {
             return Ok(AddReport::new(Source::Cognee));
         }
-        let _turn = self.writing.lock().await;
+        let turn = tokio::time::timeout(self.patience, self.writing.lock()).await;
+        let _turn = turn.map_err(|_| {
+            Error::new(ErrorKind::Timeout, "other additions to the memory take too long")
+                .with("setting", "write_timeout")
+                .hint("add less often, or raise `write_timeout`")
+        })?;
         // The later one of two with the same id counts.
         let points: BTreeMap<_, _> = points.iter().map(|point| (point.id(), point)).collect();
         let relations: BTreeSet<_> = relations.iter().collect();
@@ -161,14 +171,22 @@ impl Inner {
                 continue;
             };
             stored += 1;
-            let place =
-                ids.binary_search(&relation.from).or_else(|_| ids.binary_search(&relation.to));
-            let place = place.map_or(0, |place| place / BATCH);
-            if batches.is_empty() {
+            let ends = [(relation.from, from), (relation.to, to)];
+            let has_room = |batch: &Batch<'_>| {
+                let more = ends.iter().filter(|(id, _)| !batch.points.contains_key(id)).count();
+                (more == 0 || batch.points.len() + more <= BATCH)
+                    && batch.relations.len() < BATCH_RELATIONS
+            };
+            // With one of its ends, or with the relations before it: an import takes as long as it
+            // has nodes, and there is a limit to that.
+            let place = ends.iter().filter_map(|(id, _)| ids.binary_search(id).ok());
+            let mut place = place.map(|place| place / BATCH).chain(batches.len().checked_sub(1));
+            let place = place.find(|place| has_room(&batches[*place])).unwrap_or(batches.len());
+            if place == batches.len() {
                 batches.push(Batch::default());
             }
             let batch = &mut batches[place];
-            batch.points.extend([(relation.from, from), (relation.to, to)]);
+            batch.points.extend(ends);
             batch.relations.insert(relation);
         }
         for batch in &batches {

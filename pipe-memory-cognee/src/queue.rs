@@ -1,7 +1,7 @@
 //! What waits to be delivered, on disk and bounded.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use pipe_core::memory::{DataPoint, Relation};
 use pipe_core::{Error, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::local::{Snapshot, blocking};
+use crate::local::{Snapshot, UNFINISHED, blocking};
 
 /// Batches in a directory, a file each, in the order in which they came. For one process at a time.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Queue {
     directory: PathBuf,
     limit: usize,
     state: Mutex<State>,
+    /// Locked as long as it is open; the system unlocks it even when the process is killed.
+    _lock: File,
 }
 
 #[derive(Debug, Default)]
@@ -31,13 +33,13 @@ struct State {
 impl Queue {
     /// Opens a directory, and says what waits in it. It is made when it is not there.
     pub(crate) async fn open(directory: PathBuf, limit: usize) -> Result<(Self, Batches)> {
-        let (directory, state, waiting) = blocking(move || {
+        blocking(move || {
             fs::create_dir_all(&directory).map_err(|_| inaccessible(&directory))?;
+            let _lock = lock(&directory)?;
             let (state, waiting) = look(&directory)?;
-            Ok((directory, state, waiting))
+            Ok((Self { directory, limit, state: Mutex::new(state), _lock }, waiting))
         })
-        .await?;
-        Ok((Self { directory, limit, state: Mutex::new(state) }, waiting))
+        .await
     }
 
     /// How many data points and relations wait.
@@ -61,6 +63,10 @@ impl Queue {
         turn: OwnedMutexGuard<()>,
     ) -> Result<()> {
         let size = points.len() + relations.len();
+        if size == 0 {
+            // A file of it would take no room of the bound, and so be one of any number.
+            return Ok(());
+        }
         if self.len() + size > self.limit {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -85,12 +91,15 @@ impl Queue {
 
     /// The batch that has waited longest.
     pub(crate) async fn front(&self) -> Result<Option<(Vec<DataPoint>, Vec<Relation>)>> {
-        let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(None) };
-        let path = self.path(number);
-        let read = blocking(move || Snapshot::read(&path)).await?;
-        // A file that somebody has taken away holds nothing any more.
-        let snapshot = read.unwrap_or_else(|| Snapshot::new(Vec::new(), Vec::new()));
-        Ok(Some((snapshot.points, snapshot.relations)))
+        loop {
+            let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(None) };
+            let path = self.path(number);
+            if let Some(read) = blocking(move || Snapshot::read(&path)).await? {
+                return Ok(Some((read.points, read.relations)));
+            }
+            // Somebody has taken the file away, or forgot the batch and was dropped before saying so.
+            self.state().waiting.pop_front();
+        }
     }
 
     /// Forgets the batch that has waited longest.
@@ -111,7 +120,11 @@ impl Queue {
         let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(()) };
         let path = self.path(number);
         let aside = path.with_extension("refused");
-        blocking(move || fs::rename(&path, aside).map_err(|_| inaccessible(&path))).await?;
+        blocking(move || match fs::rename(&path, aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(inaccessible(&path)),
+            _ => Ok(()),
+        })
+        .await?;
         let mut state = self.state();
         state.waiting.pop_front();
         state.set_aside += 1;
@@ -129,19 +142,39 @@ impl Queue {
 
 type Batches = Vec<(Vec<DataPoint>, Vec<Relation>)>;
 
+/// Two queues in one directory would give two batches the same name, and lose one.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|_| inaccessible(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(ErrorKind::ConfigInvalid, "another queue has this directory")
+                .with("path", directory.display())
+                .hint("give each process, and each memory in it, a `directory` of its own"))
+        }
+        Err(TryLockError::Error(_)) => Err(inaccessible(&path)),
+    }
+}
+
 fn look(directory: &Path) -> Result<(State, Batches)> {
     let mut state = State::default();
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(|_| inaccessible(directory))? {
         let path = entry.map_err(|_| inaccessible(directory))?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        // What a crash left unfinished was never said to be queued.
+        if extension == Some(UNFINISHED) {
+            fs::remove_file(&path).map_err(|_| inaccessible(&path))?;
+            continue;
+        }
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         let Some(number) = number else { continue };
         state.next = state.next.max(number);
-        match path.extension().and_then(|extension| extension.to_str()) {
+        match extension {
             Some("json") => numbers.push((number, path)),
             Some("refused") => state.set_aside += 1,
-            // What a crash left unfinished was never said to be queued.
-            Some("unfinished") => fs::remove_file(&path).map_err(|_| inaccessible(&path))?,
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::unexpected;
 use crate::context;
-use crate::dataset::Ask;
+use crate::dataset::{Ask, FOUND, too_large};
 use crate::local::rank;
 use crate::plugin::Inner;
 
@@ -55,7 +55,8 @@ impl Inner {
                 "session_id": fresh_session(),
             })
         };
-        let answer = self.ask(|dataset| Ask::Search(body(dataset))).await?;
+        let answer = self.ask(|dataset| Ask::Search(body(dataset))).await;
+        let answer = answer.map_err(|error| too_large(error, FOUND))?;
         let Some(answer) = answer else { return Ok(None) };
         let context = context::read(&answer)
             .ok_or_else(|| unexpected("the search answers in an unknown form"))?;

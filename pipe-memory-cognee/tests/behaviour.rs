@@ -1,7 +1,9 @@
 //! What the client does beyond the contract, on a fake server.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use pipe_core::memory::{
     DataPoint, DataPointKind, Domain, GovernanceMemory, Integration, IntegrationPath,
     IntegrationStatus, MemoryKey, Outcome, Relation, SearchQuery,
@@ -10,6 +12,7 @@ use pipe_core::{ErrorKind, SecretSource};
 use pipe_http::HttpConfig;
 use pipe_memory_cognee::{Auth, Cognee, CogneeConfig};
 use pipe_testkit::fake::{self, CogneeFault};
+use tokio::net::TcpListener;
 
 fn memory(server: &fake::Cognee, auth: Auth) -> Cognee {
     Cognee::new(CogneeConfig::new(server.address(), auth)).expect("the settings are sound")
@@ -29,20 +32,40 @@ fn domain(i: usize) -> DataPoint {
     Domain::new(key).with_description("cards").into()
 }
 
-/// A thousand in each archive; a relation takes its ends along.
+/// A thousand in each archive, with the ends that relations take along: an import takes as long as
+/// it has nodes, and `write_timeout` is for a thousand.
 #[tokio::test]
-async fn a_large_call_is_several_archives() {
+async fn a_large_call_is_several_archives_of_a_thousand_at_most() {
     let (memory, server) = with_key().await;
     let points: Vec<_> = (0..2500).map(domain).collect();
-    let relation =
-        |i: usize| Relation::new(points[i].id(), "feeds", points[2499 - i].id()).expect("legal");
-    let relations: Vec<_> = (0..1000).map(relation).collect();
+    let relation = |i: usize| {
+        let (from, to) = (i % 2500, (i * 7919 + i / 2500 + 1) % 2500);
+        Relation::new(points[from].id(), "feeds", points[to].id()).expect("legal")
+    };
+    let relations: BTreeSet<_> = (0..5000).map(relation).collect();
+    let relations: Vec<_> = relations.into_iter().collect();
     let report = memory.add_datapoints(&points, &relations).await.expect("the import");
-    assert_eq!((report.data_points, report.relations), (2500, 1000));
-    assert_eq!(server.graph_size("governance"), (2501, 3500));
-    let imports = server.requests();
-    let imports = imports.iter().filter(|request| request.ends_with("/remember"));
-    assert_eq!(imports.count(), 3);
+    assert_eq!((report.data_points, report.relations), (2500, relations.len()));
+    assert_eq!(server.graph_size("governance"), (2501, 2500 + relations.len()));
+    // And the node of their kind.
+    assert!(server.largest_import() <= 1001, "{}", server.largest_import());
+}
+
+/// However little of it is new.
+#[tokio::test]
+async fn a_thousand_data_points_and_their_relations_are_one_archive() {
+    let (memory, server) = with_key().await;
+    let points: Vec<_> = (0..1000).map(domain).collect();
+    memory.add_datapoints(&points[..10], &[]).await.expect("the import");
+    let relation = |i: usize| {
+        let to = points[(i * 7 + 1) % 1000].id();
+        Relation::new(points[i % 1000].id(), "feeds", to).expect("legal")
+    };
+    let relations: Vec<_> = (0..3000).map(relation).collect();
+    let imports = || server.requests().iter().filter(|path| path.ends_with("/remember")).count();
+    let before = imports();
+    memory.add_datapoints(&points[10..], &relations).await.expect("the import");
+    assert_eq!(imports(), before + 1);
 }
 
 #[tokio::test]
@@ -168,6 +191,7 @@ async fn a_graph_without_room_names_the_setting() {
     let errors = [
         small.suggest_integration_path(&key("a"), &key("b")).await.err(),
         small.add_datapoints(&[], &[relation]).await.err(),
+        small.search_integrations(&SearchQuery::new("cards")).await.err(),
     ];
     for error in errors {
         let error = error.expect("there is no room for it");
@@ -177,6 +201,30 @@ async fn a_graph_without_room_names_the_setting() {
     }
     let evidence = memory.suggest_integration_path(&key("a"), &key("b")).await;
     assert_eq!(evidence.expect("there is room"), None);
+}
+
+/// A server that takes connections and says nothing: whoever adds waits for those before, and no
+/// longer than for the server.
+#[tokio::test]
+async fn a_server_that_hangs_holds_up_nobody_for_longer_than_the_setting_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let limit = Duration::from_millis(300);
+    let config = CogneeConfig::new(address, Auth::None)
+        .with_http(HttpConfig::new().with_timeout(limit))
+        .with_write_timeout(limit);
+    let memory = Cognee::new(config).expect("the settings are sound");
+    let (point, start) = ([domain(1)], Instant::now());
+    let added = join_all((0..10).map(|_| memory.add_datapoints(&point, &[]))).await;
+    assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
+    let settings = added.into_iter().map(|added| {
+        let error = added.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error:#}");
+        error.context("setting").expect("it is named").to_owned()
+    });
+    let settings: BTreeSet<_> = settings.collect();
+    // To find the dataset is a read.
+    assert_eq!(settings, ["http.timeout", "write_timeout"].map(str::to_owned).into());
 }
 
 #[test]

@@ -166,6 +166,18 @@ async fn another_text_under_the_same_key_is_a_conflict() {
     memory.add_documents(&[longest]).await.expect("there is room for its key");
 }
 
+/// The server would store both under the one name.
+#[tokio::test]
+async fn two_texts_of_one_key_in_one_call_are_refused() {
+    let (memory, server) = with_key().await;
+    let error = memory.add_documents(&[document("a", "one"), document("a", "two")]).await;
+    assert_eq!(error.expect_err("which one?").kind(), ErrorKind::InvalidArgument);
+    assert!(!server.requests().iter().any(|request| request.ends_with("/add")));
+    memory.add_documents(&[document("a", "one"), document("a", "one")]).await.expect("one text");
+    memory.cognify_governance_data().await.expect("the graph is made");
+    assert_eq!(memory.search_documents("one", 5).await.expect("the search").len(), 1);
+}
+
 #[tokio::test]
 async fn texts_that_somebody_shares_for_reading_are_not_written_to() {
     let (memory, server) = with_minutes().await;

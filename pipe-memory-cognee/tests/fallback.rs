@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use pipe_core::memory::{
     DataPoint, Domain, GovernanceMemory, Integration, IntegrationPath, IntegrationStatus,
     MemoryKey, SearchQuery, Source,
 };
 use pipe_core::{ErrorKind, Health, HealthStatus, Plugin as _};
-use pipe_memory_cognee::{Delivery, Fallback, FallbackPolicy, LocalMemory, Reads, Writes};
+use pipe_http::HttpConfig;
+use pipe_memory_cognee::{
+    Auth, Cognee, CogneeConfig, Delivery, Fallback, FallbackPolicy, LocalMemory, Reads, Writes,
+};
 use pipe_testkit::reference::InMemoryGovernance;
+use tokio::net::TcpListener;
 
 /// A directory of one test, which is removed with it.
 struct Directory(PathBuf);
@@ -107,6 +113,25 @@ mod away {
     }
 }
 
+/// Neither says where it comes from, and the server may well know something.
+#[tokio::test]
+async fn an_outage_is_neither_an_empty_list_nor_no_evidence() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let key = |text: &str| MemoryKey::new(text).expect("legal");
+    let past = Integration::new(key("i"), key("a"), key("b"), IntegrationPath::Hub)
+        .with_status(IntegrationStatus::Connected);
+    server.add_datapoints(&[past.into()], &[]).await.expect("an earlier process adds it");
+    let memory = open(&server, directory.policy(1000)).await;
+    server.fail_with(ErrorKind::Unavailable);
+    let errors = [
+        memory.search_integrations(&SearchQuery::new("hub")).await.err(),
+        memory.suggest_integration_path(&key("a"), &key("b")).await.err(),
+    ];
+    for error in errors {
+        assert_eq!(error.expect("it could not be found out").kind(), ErrorKind::Unavailable);
+    }
+}
+
 #[tokio::test]
 async fn what_waited_is_delivered_in_its_order_and_once() {
     let (server, directory) = (InMemoryGovernance::new(), Directory::new());
@@ -135,6 +160,26 @@ async fn what_is_added_later_comes_after_what_waited() {
     assert_eq!(memory.waiting(), 0);
 }
 
+/// Nobody has to add something first, and the answer is the server's.
+#[tokio::test]
+async fn what_waited_is_found_once_the_server_is_back() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    let memory = open(&server, directory.policy(1000)).await;
+    server.add_datapoints(&[domain("b", "cards")], &[]).await.expect("somebody else adds it");
+    server.fail_with(ErrorKind::Unavailable);
+    let key = |text: &str| MemoryKey::new(text).expect("legal");
+    let past = Integration::new(key("i"), key("a"), key("b"), IntegrationPath::Hub)
+        .with_status(IntegrationStatus::Connected);
+    memory.add_datapoints(&[domain("a", "cards"), past.into()], &[]).await.expect("it waits");
+    server.fail_with(None);
+    assert_eq!(memory.health().await.status, HealthStatus::Degraded);
+    assert_eq!(found(&memory, "cards").await.len(), 2);
+    assert_eq!(memory.waiting(), 0);
+    assert_eq!(memory.health().await.status, HealthStatus::Healthy);
+    let suggestion = memory.suggest_integration_path(&key("a"), &key("b")).await;
+    assert!(suggestion.expect("it is answered").is_some());
+}
+
 #[tokio::test]
 async fn what_waited_survives_the_process() {
     let (server, directory) = (InMemoryGovernance::new(), Directory::new());
@@ -157,15 +202,83 @@ async fn a_batch_that_arrives_twice_is_one() {
     server.fail_with(ErrorKind::Unavailable);
     let memory = open(&server, directory.policy(1000)).await;
     memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
-    let file = std::fs::read_dir(&directory.0).expect("the directory").next();
-    let file = file.expect("a file").expect("a file").path();
+    let files = std::fs::read_dir(&directory.0).expect("the directory");
+    let mut files = files.map(|file| file.expect("a file").path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "json"));
+    let file = file.expect("a batch");
     let content = std::fs::read(&file).expect("it can be read");
     server.fail_with(None);
     memory.deliver().await.expect("the server is back");
     std::fs::write(&file, content).expect("it can be written");
+    drop(memory);
     let memory = open(&server, directory.policy(1000)).await;
     memory.deliver().await.expect("once more");
     assert_eq!(found(&server, "cards").await.len(), 1);
+}
+
+/// Their files would have the same names, and one would be lost.
+#[tokio::test]
+async fn a_directory_is_for_one_queue_at_a_time() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    let again = Fallback::open(server.clone(), LocalMemory::new(), directory.policy(1000)).await;
+    let error = again.expect_err("it is taken");
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+    assert!(error.hint_text().contains("directory"), "{error:#}");
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    drop(memory);
+    assert_eq!(open(&server, directory.policy(1000)).await.waiting(), 1);
+}
+
+/// It would take no room of the bound, and so there could be any number of files.
+#[tokio::test]
+async fn nothing_added_leaves_nothing_on_disk() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1)).await;
+    let files = || std::fs::read_dir(&directory.0).expect("the directory").count();
+    let before = files();
+    for _ in 0..10 {
+        memory.add_datapoints(&[], &[]).await.expect("there is nothing to do");
+    }
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
+async fn what_somebody_took_away_is_not_called_delivered() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    for name in ["a", "b"] {
+        memory.add_datapoints(&[domain(name, "cards")], &[]).await.expect("it waits");
+    }
+    std::fs::remove_file(directory.0.join(format!("{:020}.json", 1))).expect("it is there");
+    server.fail_with(None);
+    let delivery = memory.deliver().await.expect("the server is back");
+    assert_eq!((delivery.delivered, memory.waiting()), (1, 0));
+    assert_eq!(found(&server, "cards").await, [(domain("b", "cards"), Source::Local)]);
+}
+
+/// The writers behind one who has waited for it do not each wait for it too.
+#[tokio::test]
+async fn a_server_that_hangs_is_waited_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let limit = Duration::from_millis(500);
+    let config = CogneeConfig::new(address, Auth::None)
+        .with_http(HttpConfig::new().with_timeout(limit))
+        .with_write_timeout(limit);
+    let server = Cognee::new(config).expect("the settings are sound");
+    let directory = Directory::new();
+    let memory = Fallback::open(server, LocalMemory::new(), directory.policy(1000)).await;
+    let memory = memory.expect("it can be opened");
+    let points: Vec<_> = (0..20).map(|i| domain(&format!("domain{i}"), "cards")).collect();
+    let start = Instant::now();
+    let added = join_all(points.chunks(1).map(|one| memory.add_datapoints(one, &[]))).await;
+    assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
+    assert!(added.iter().all(Result::is_ok), "{added:?}");
+    assert_eq!(memory.waiting(), 20);
 }
 
 #[tokio::test]

@@ -47,6 +47,25 @@ async fn what_was_saved_is_known_again() {
     assert_eq!(restarted.search_integrations(&query).await.expect("the search"), before);
 }
 
+/// As a save now and then and one at the end may be.
+#[tokio::test]
+async fn saves_at_once_leave_one_whole_file() {
+    let directory = Directory::new("at-once");
+    let (small, large) = (LocalMemory::new(), LocalMemory::new());
+    small.add_datapoints(&[domain("a")], &[]).await.expect("there is room");
+    let points: Vec<_> = (0..2000).map(|i| domain(&format!("domain{i}"))).collect();
+    large.add_datapoints(&points, &[]).await.expect("there is room");
+    for _ in 0..20 {
+        let saved = tokio::join!(small.save(directory.file()), large.save(directory.file()));
+        assert!(saved.0.is_ok() && saved.1.is_ok(), "{saved:?}");
+        let read = LocalMemory::new();
+        read.load(directory.file()).await.expect("the file is whole");
+        assert!([1, 2000].contains(&read.len()), "{}", read.len());
+    }
+    let files = std::fs::read_dir(&directory.0).expect("the directory").count();
+    assert_eq!(files, 1, "something was left behind");
+}
+
 #[tokio::test]
 async fn a_file_that_is_not_there_holds_nothing() {
     let directory = Directory::new("absent");

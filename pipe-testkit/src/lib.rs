@@ -6,11 +6,15 @@ pub mod fake;
 #[cfg(feature = "issuer")]
 pub mod issuer;
 pub mod leak;
+#[cfg(feature = "issuer")]
+mod login;
 pub mod reference;
 #[doc(hidden)]
 pub mod run;
 #[cfg(feature = "issuer")]
 mod stage;
+#[cfg(feature = "issuer")]
+mod time;
 pub mod wrapped;
 
 pub use self::cases::{
@@ -18,7 +22,9 @@ pub use self::cases::{
     SESSION_STORE_CASES, SecretsCase, SessionStoreCase,
 };
 #[cfg(feature = "issuer")]
-pub use self::cases::{TRUSTING_CASES, TrustingCase};
+pub use self::cases::{LOGIN_CASES, LoginCase, TRUSTING_CASES, TrustingCase};
+#[cfg(feature = "issuer")]
+pub use self::login::{Attempt, LoginFeatures, LoginStage, LoginTrust};
 #[cfg(feature = "issuer")]
 pub use self::stage::{Features, Stage, Trust};
 

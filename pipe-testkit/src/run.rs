@@ -104,6 +104,33 @@ pub fn trusting<P, G, F, C>(
     }
 }
 
+/// As [`trusting`], for a plugin that logs people in.
+///
+/// # Panics
+/// As [`case`].
+#[cfg(feature = "issuer")]
+pub fn login<P, G, F, C>(
+    name: &'static str,
+    factory: impl Fn(crate::LoginTrust) -> F + Send + 'static,
+    features: crate::LoginFeatures,
+    body: impl FnOnce(crate::LoginStage) -> C + Send + 'static,
+) where
+    P: pipe_core::identity::UserLogin + 'static,
+    G: 'static,
+    F: Future<Output = Option<(P, G)>> + 'static,
+    C: Future<Output = ()>,
+{
+    let ended = alone_in_time(name, move || async move {
+        match crate::LoginStage::set(factory, features).await {
+            Some(stage) => body(stage).await,
+            None => absent(name),
+        }
+    });
+    if let Err(panic) = ended {
+        resume_unwind(panic);
+    }
+}
+
 /// As [`alone`], on a runtime whose time can be set forward.
 ///
 /// # Errors

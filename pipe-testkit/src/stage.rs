@@ -2,9 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -15,6 +13,7 @@ use crate::issuer::{
     AUDIENCE, CLIENT_ID, CLIENT_SECRET, RESOURCE_SERVER_ID, RESOURCE_SERVER_SECRET, TestIssuer,
     TokenBuilder,
 };
+use crate::time;
 
 /// What a plugin has to be made with, to be held to the trusting half of the identity suite.
 ///
@@ -263,9 +262,7 @@ impl Stage {
     /// Time passes for what is measured, and not for the clock.
     async fn skip(&self, by: Duration) {
         if self.features.tokio_time {
-            tokio::time::pause();
-            tokio::time::advance(by).await;
-            tokio::time::resume();
+            time::skip(by).await;
         }
     }
 
@@ -275,29 +272,9 @@ impl Stage {
     /// # Panics
     /// When two minutes pass without an end.
     pub async fn in_time<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = std::pin::pin!(future);
-        if !self.features.tokio_time {
-            return future.await;
-        }
-        for _ in 0..LONGEST_WAIT {
-            // A moment of real time, in which connections make what progress they can.
-            let moment = tokio::time::sleep(Duration::from_millis(1));
-            let mut moment = std::pin::pin!(moment);
-            let done = poll_fn(|context| match future.as_mut().poll(context) {
-                Poll::Ready(value) => Poll::Ready(Some(value)),
-                Poll::Pending => moment.as_mut().poll(context).map(|()| None),
-            });
-            if let Some(value) = done.await {
-                return value;
-            }
-            self.skip(Duration::from_secs(1)).await;
-        }
-        panic!("it still waits after {LONGEST_WAIT} seconds")
+        if self.features.tokio_time { time::hurried(future).await } else { future.await }
     }
 }
-
-/// In seconds; a plugin gives up long before, also when it tries several times.
-const LONGEST_WAIT: u32 = 120;
 
 /// What the suite expects of tokens.
 pub(crate) fn expectation() -> TokenExpectation {

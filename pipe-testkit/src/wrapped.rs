@@ -57,6 +57,15 @@ pub fn memory_stack_without_retry<P>(memory: P) -> MemoryStackWithoutRetry<P> {
     observed(Timeout::new(memory, LIMIT))
 }
 
+/// The full stack of a plugin that logs people in, which has no cache. There is no [`Retry`] in it: the
+/// suite counts what the provider is asked.
+pub type LoginStack<P> = Observed<Timeout<P>>;
+
+/// As [`stack`], for a [`UserLogin`](pipe_core::identity::UserLogin).
+pub fn login_stack<P>(login: P) -> LoginStack<P> {
+    observed(Timeout::new(login, LIMIT))
+}
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn observed<P>(plugin: P) -> Observed<P> {

@@ -3,8 +3,14 @@
 
 #[path = "catches/identity.rs"]
 mod identity;
+#[cfg(feature = "issuer")]
+#[path = "catches/login.rs"]
+mod login;
 #[path = "catches/memory.rs"]
 mod memory;
+#[cfg(feature = "issuer")]
+#[path = "party/mod.rs"]
+mod party;
 #[path = "catches/secrets.rs"]
 mod secrets;
 #[path = "catches/sessions.rs"]

@@ -182,7 +182,7 @@ impl Integration {
     /// How it ended; `None` while it has not. An approval is no end: nothing was built yet.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
-        match self.status {
+        match IntegrationStatus::from(self.status.as_str()) {
             IntegrationStatus::Connected => Some(Outcome::Success),
             IntegrationStatus::Failed | IntegrationStatus::Rejected => Some(Outcome::Failure),
             _ => None,
@@ -218,5 +218,8 @@ mod tests {
         assert_eq!(outcome(IntegrationStatus::Approved), None);
         assert_eq!(outcome(IntegrationStatus::Pending), None);
         assert_eq!(outcome(IntegrationStatus::Other("paused".to_owned())), None);
+        // However it was made: a memory that stores the word gives back the other.
+        let word = IntegrationStatus::Other("connected".to_owned());
+        assert_eq!(outcome(word), Some(Outcome::Success));
     }
 }

@@ -1,6 +1,6 @@
 //! What may be added in one call.
 
-use super::{DataPoint, Relation};
+use super::{DataPoint, DataPointKind, Relation};
 use crate::{Error, ErrorKind, Result};
 
 /// The most data points of one call.
@@ -13,8 +13,9 @@ pub const MAX_DATA_POINT: usize = 64 << 10;
 /// Whether these may be added in one call.
 ///
 /// # Errors
-/// `InvalidArgument` for more than [`MAX_DATA_POINTS`] or [`MAX_RELATIONS`], and for a data point of
-/// more than [`MAX_DATA_POINT`] bytes.
+/// `InvalidArgument` for more than [`MAX_DATA_POINTS`] or [`MAX_RELATIONS`], for a data point of more
+/// than [`MAX_DATA_POINT`] bytes, and for a [`Custom`](super::Custom) one of a kind that has a type of
+/// its own, whose place it would take.
 pub fn check_batch(points: &[DataPoint], relations: &[Relation]) -> Result<()> {
     let fault = |message, count: usize, limit: usize| {
         Err(Error::new(ErrorKind::InvalidArgument, message)
@@ -28,10 +29,32 @@ pub fn check_batch(points: &[DataPoint], relations: &[Relation]) -> Result<()> {
         return fault("too many relations in one call", relations.len(), MAX_RELATIONS);
     }
     for point in points {
+        if let DataPoint::Custom(custom) = point
+            && !matches!(custom.kind, DataPointKind::Custom(_))
+        {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the kind is one of our own")
+                .with("kind", &custom.kind)
+                .with("key", &custom.key)
+                .hint("use the type of that name, or another kind"));
+        }
         let size = serde_json::to_string(point).map_or(usize::MAX, |text| text.len());
         if size > MAX_DATA_POINT {
             return fault("a data point is too large", size, MAX_DATA_POINT);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Custom, MemoryKey};
+
+    #[test]
+    fn a_custom_data_point_takes_the_place_of_no_other() {
+        let of = |kind| DataPoint::from(Custom::new(kind, MemoryKey::new("INT-1").unwrap()));
+        let error = check_batch(&[of(DataPointKind::Integration)], &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(check_batch(&[of(DataPointKind::custom("Runbook").unwrap())], &[]).is_ok());
+    }
 }

@@ -12,14 +12,17 @@
 //! | others | none: it is no evidence |
 //!
 //! Where five or more of a path are about the very same source and target, only these count: a
-//! neighbour's fate adds nothing to so many of one's own. Then
+//! neighbour's fate adds nothing to so many of one's own. Where there are fewer, an integration
+//! weighs `w` as much as its similarity `s`, and all neighbours together no more than one of one's
+//! own: however many there are, they do not outvote what these very domains have seen. Where there
+//! are none, `w` is `s`. Then
 //!
-//! - the **success rate** is the mean of the outcomes, weighted by similarity;
+//! - the **success rate** is the mean of the outcomes, weighted by `w`;
 //! - the **lower bound** is Wilson's, of that rate and of Kish's effective number
 //!   `(Σw)² / Σw²`, at 95 % on one side: chance alone makes a path look so good that the true rate
 //!   is below it once in twenty times;
-//! - the **coverage** is the mean similarity of the evidence, weighted by itself, `Σw² / Σw`: 1
-//!   where all is about the same two domains;
+//! - the **coverage** is the mean similarity of the evidence, `Σws / Σw`: 1 where all is about the
+//!   same two domains;
 //! - the **confidence** is the lower bound times the coverage.
 //!
 //! The path with the highest confidence comes first.
@@ -37,7 +40,7 @@ use super::{
 pub struct Confidence {
     /// The lower bound times the coverage: between 0 and 1.
     pub value: f64,
-    /// How often it went well, weighted by similarity.
+    /// How often it went well, weighted as [`Suggester`] says.
     pub success_rate: f64,
     /// What the success rate is at least, 95 times in a hundred.
     pub lower_bound: f64,
@@ -104,9 +107,10 @@ impl PathSuggestion {
 /// left out. How a path is judged: an integration that has ended is evidence for its path, with the
 /// similarity 1 where its source and target are those that are asked about, 0.5 where they are
 /// exchanged, 0.25 where one of them is the same. Where five or more are of similarity 1, only these
-/// count. Of the success rate that is weighted so, Wilson's lower bound is taken, at 95 % on one
-/// side and with Kish's effective number of observations, and multiplied with the coverage: the mean
-/// similarity, weighted by itself. `PathSuggestion::ranked` is in the order of these products.
+/// count; where there are fewer, all others together weigh no more than one of them. Of the success
+/// rate that is weighted so, Wilson's lower bound is taken, at 95 % on one side and with Kish's
+/// effective number of observations, and multiplied with the coverage: the mean similarity, weighted
+/// in the same way. `PathSuggestion::ranked` is in the order of these products.
 ///
 /// ```
 /// use pipe_core::memory::{Integration, IntegrationPath, IntegrationStatus, MemoryKey};
@@ -174,7 +178,7 @@ impl Suggester {
                 else {
                     return;
                 };
-                self.evidence.entry(past.path.clone()).or_default().push(Evidence {
+                self.evidence.entry(as_written(&past.path)).or_default().push(Evidence {
                     id: point.id(),
                     similarity,
                     succeeded: outcome == Outcome::Success,
@@ -251,7 +255,7 @@ impl Suggester {
             evidence.truncate(own);
         }
         let confidence = confidence(&evidence);
-        let patterns = || self.patterns.iter().filter(|pattern| pattern.path == *path);
+        let patterns = || self.patterns.iter().filter(|pattern| as_written(&pattern.path) == *path);
         let factors = |succeeded: bool, of_pattern: fn(&IntegrationPattern) -> &[String]| {
             let past = evidence.iter().filter(|evidence| evidence.succeeded == succeeded);
             let past = past.flat_map(|evidence| distinct(&evidence.factors));
@@ -323,13 +327,21 @@ pub fn wilson_lower_bound(rate: f64, n: f64) -> f64 {
 }
 
 fn confidence(evidence: &[&Evidence]) -> Confidence {
-    let sum = |value: fn(&Evidence) -> f64| evidence.iter().map(|e| value(e)).sum::<f64>();
-    let weight = sum(|evidence| evidence.similarity);
-    let squares = sum(|evidence| evidence.similarity * evidence.similarity);
-    let good = sum(|evidence| if evidence.succeeded { evidence.similarity } else { 0.0 });
+    let is_own = |evidence: &&&Evidence| evidence.similarity == 1.0;
+    let others: f64 = evidence.iter().filter(|e| !is_own(e)).map(|e| e.similarity).sum();
+    let has_own = evidence.iter().any(|evidence| is_own(&evidence));
+    let share = if has_own && others > 1.0 { 1.0 / others } else { 1.0 };
+    let (mut weight, mut squares, mut good, mut near) = (0.0, 0.0, 0.0, 0.0);
+    for Evidence { similarity, succeeded, .. } in evidence {
+        let w = if *similarity == 1.0 { 1.0 } else { similarity * share };
+        weight += w;
+        squares += w * w;
+        near += w * similarity;
+        good += if *succeeded { w } else { 0.0 };
+    }
     let success_rate = good / weight;
     let lower_bound = wilson_lower_bound(success_rate, weight * weight / squares);
-    let coverage = squares / weight;
+    let coverage = near / weight;
     Confidence {
         value: lower_bound * coverage,
         success_rate,
@@ -337,6 +349,11 @@ fn confidence(evidence: &[&Evidence]) -> Confidence {
         coverage,
         n: evidence.len(),
     }
+}
+
+/// `Other("direct")` says the same as `Direct`, and no rule is avoided by it.
+fn as_written(path: &IntegrationPath) -> IntegrationPath {
+    IntegrationPath::from(path.as_str())
 }
 
 fn distinct(factors: &[String]) -> BTreeSet<&str> {

@@ -15,6 +15,7 @@ mod oauth;
 mod people;
 mod plugin;
 mod process;
+mod refusals;
 mod rotation;
 mod server;
 mod services;

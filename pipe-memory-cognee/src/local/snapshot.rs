@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pipe_core::memory::{DataPoint, Relation};
 use pipe_core::{Error, ErrorKind, Result};
@@ -24,18 +24,22 @@ impl Snapshot {
     }
 
     /// Replaces the file as a whole: whoever reads it, even after a crash, sees the old one or the
-    /// new one.
+    /// new one. Of two who write at once, each writes to a file of its own first.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let unfinished = path.with_extension("unfinished");
+        let unfinished = unfinished(path);
         let write = || {
-            let mut file = BufWriter::new(File::create(&unfinished)?);
+            let mut file = BufWriter::new(File::create_new(&unfinished)?);
             serde_json::to_writer(&mut file, self).map_err(io::Error::from)?;
             file.flush()?;
             file.get_ref().sync_all()?;
             fs::rename(&unfinished, path)?;
             sync_directory(path)
         };
-        write().map_err(|error| inaccessible(path, &error, "written"))
+        write().map_err(|error| {
+            // It may not have been made, or have its name already; on a full disk it needs room.
+            let _ = fs::remove_file(&unfinished);
+            inaccessible(path, &error, "written")
+        })
     }
 
     /// `None` when there is no such file.
@@ -52,6 +56,16 @@ impl Snapshot {
                 .hint("name another file, or move this one away")
         })
     }
+}
+
+/// How the names of files end that are not whole yet.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
+/// The name of nobody else, beside the file.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:016x}.{UNFINISHED}", fastrand::u64(..)));
+    name.into()
 }
 
 /// A new name is on the disk once its directory is.

@@ -50,6 +50,15 @@ fn no_evidence_is_no_number() {
 }
 
 #[test]
+fn a_path_is_the_word_that_it_is_written_as() {
+    let other = IntegrationPath::Other("direct".to_owned());
+    let points = [direct(3, 3), vec![past("a", "b", other, 9, true)]].concat();
+    assert_eq!(suggest(&points).unwrap().ranked[0].confidence.n, 4);
+    let refused = suggest(&[points, vec![policy(HubRule::everywhere())]].concat()).unwrap();
+    assert_eq!((refused.ranked.len(), refused.refused.len()), (0, 1));
+}
+
+#[test]
 fn what_succeeded_more_often_comes_first() {
     let points = [hub(10, 4), direct(10, 9)].concat();
     let paths: Vec<_> =
@@ -72,6 +81,20 @@ fn neighbours_count_less_and_only_where_there_is_little_else() {
     let own = suggest(&[hub(5, 5), neighbours].concat()).unwrap().ranked.remove(0).confidence;
     assert_eq!((own.n, own.coverage), (5, 1.0));
     assert!(own.value > alone.value);
+}
+
+#[test]
+fn any_number_of_neighbours_does_not_outvote_ones_own() {
+    let neighbours = |path: IntegrationPath, good| {
+        (0..30).map(move |i| past("a", &format!("n{i}"), path.clone(), i, good))
+    };
+    let mut points = [hub(4, 4), direct(4, 0)].concat();
+    points.extend(neighbours(IntegrationPath::Hub, false));
+    points.extend(neighbours(IntegrationPath::Direct, true));
+    let suggestion = suggest(&points).unwrap();
+    let best = suggestion.best().unwrap();
+    assert_eq!((&best.path, best.confidence.n), (&IntegrationPath::Hub, 34));
+    assert!(best.confidence.success_rate > 0.75, "{:?}", best.confidence);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The behaviours of an [`IdentityPlugin`], as far as they can be tested with tokens that the
 //! plugin makes itself.
 
+#[macro_use]
+mod list;
 mod contexts;
 mod credentials;
 mod general;

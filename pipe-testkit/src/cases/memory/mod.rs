@@ -3,6 +3,8 @@
 //! Each case uses keys and words that no other case and no other run uses, so that many may share a
 //! memory. All keys begin with `pipe-testkit`.
 
+#[macro_use]
+mod list;
 mod adding;
 mod faults;
 mod general;

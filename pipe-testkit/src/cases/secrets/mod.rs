@@ -3,6 +3,8 @@
 //! Each case uses names that no other case and no other run uses, so that many may share a
 //! backend. All names begin with `pipe-testkit`.
 
+#[macro_use]
+mod list;
 mod absence;
 mod concurrency;
 mod deleting;

@@ -3,6 +3,8 @@
 //! Each case uses keys and tags that no other case and no other run uses, so that many may share a
 //! store.
 
+#[macro_use]
+mod list;
 mod expiring;
 mod faults;
 mod keeping;

@@ -2,6 +2,8 @@
 //! the family's list of threats: A signature and algorithm, B header, C encoding and parser, D claims,
 //! E keys, F the provider and the network, H output.
 
+#[macro_use]
+mod list;
 mod binding;
 mod claims;
 mod context;

@@ -145,6 +145,7 @@ fn remember(state: &mut State, call: &Call, body: &[u8]) -> Reply {
     let Some(imported) = dataset.graph.import(&nodes, &facts) else { return invalid() };
     let name = dataset.name.clone();
     state.knows_types = true;
+    state.largest_import = state.largest_import.max(imported.nodes);
     let report = json!({
         "kind": "migration_import",
         "mode": "preserve",

@@ -24,9 +24,13 @@ pub(super) fn add(state: &mut State, call: &Call, body: &[u8]) -> Reply {
         Ok(dataset) => dataset,
         Err(refused) => return refused,
     };
+    // Two of the same name in one form are not compared with each other: both are stored.
+    let before = dataset.documents.len();
     for (name, content) in form.files {
         let stem = stem(&name).to_owned();
-        match dataset.documents.iter().find(|document| document.stem == stem) {
+        let of_name = dataset.documents.iter().enumerate().filter(|(_, known)| known.stem == stem);
+        let mut of_name = of_name.filter(|(i, known)| *i < before || known.content == content);
+        match of_name.next().map(|(_, known)| known) {
             Some(known) if known.content == content => {}
             Some(_) => {
                 let error = "Document already exists; use the update endpoint";
