@@ -113,7 +113,7 @@ impl Tokens {
     /// Whether it is time for others: four fifths of their life are over.
     pub(super) fn are_due(&self, now: u64) -> bool {
         let life = self.expires_at.saturating_sub(self.obtained_at);
-        now >= self.obtained_at.saturating_add(life / 5 * 4)
+        now >= self.obtained_at.saturating_add(life.saturating_mul(4) / 5)
     }
 
     pub(super) fn to_user_token(&self) -> UserToken {
@@ -235,4 +235,36 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
 /// What no calendar has is never reached, so the beginning of all time is the safe answer.
 pub(super) fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(life: u64) -> Tokens {
+        Tokens {
+            access: Hidden("a".into()),
+            scopes: BTreeSet::new(),
+            obtained_at: 1_000,
+            expires_at: 1_000 + life,
+            refresh: None,
+            id: Hidden("i".into()),
+        }
+    }
+
+    #[test]
+    fn tokens_are_due_when_four_fifths_of_their_life_are_over() {
+        for (life, due) in [(2, 1), (4, 3), (5, 4), (600, 480), (3_600, 2_880)] {
+            assert!(!tokens(life).are_due(1_000 + due - 1), "{life}");
+            assert!(tokens(life).are_due(1_000 + due), "{life}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_not_handed_out_in_the_last_moments_of_their_life() {
+        for (life, usable) in [(5, 5), (50, 45), (3_600, 3_590)] {
+            assert!(tokens(life).are_usable(1_000 + usable - 1), "{life}");
+            assert!(!tokens(life).are_usable(1_000 + usable), "{life}");
+        }
+    }
 }
