@@ -56,7 +56,7 @@ pub enum CognifyEvent {
         /// The server's id of the run.
         run: String,
     },
-    /// The server has come further.
+    /// The server has come further. One that is busy may not say so before it has ended.
     Progress(CognifyProgress),
     /// It is over.
     Finished(CognifyReport),

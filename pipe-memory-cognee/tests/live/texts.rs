@@ -2,7 +2,7 @@
 
 use pipe_core::ErrorKind;
 use pipe_core::memory::{Domain, GovernanceMemory as _, MemoryKey, SearchQuery};
-use pipe_memory_cognee::{Cognee, CognifyEvent, CognifyReport, Document, Replaced};
+use pipe_memory_cognee::{Cognee, CognifyEvent, CognifyReport, CognifyStream, Document, Replaced};
 
 use crate::server::{self, Posture, Server};
 
@@ -36,38 +36,65 @@ async fn texts_become_a_graph_and_are_stored_once() {
     assert!(nodes > 2, "{nodes} nodes");
 }
 
-/// One that nobody listens to goes on, and the next call waits for it.
-#[tokio::test]
-async fn progress_is_told_and_a_run_goes_on_without_its_listener() {
-    let Some(server) = server::shared().await else { return };
-    let memory = server.memory_in("pipe-live-progress");
+/// A dataset of four texts, and one that takes the model seconds.
+async fn with_a_slow_text(server: &Server, dataset: &str) -> Cognee {
+    let memory = server.memory_in(dataset);
     let mut minutes: Vec<_> =
         (0..4).map(|i| document(&format!("{i}"), &format!("Payments {i} by the Hub."))).collect();
     minutes.push(document("slow", "Claims stubdawdles by the Mesh."));
     memory.add_documents(&minutes).await.expect("they are stored");
-    let mut events = memory.cognify_events();
-    let first = events.next().await.expect("an event").expect("it begins");
-    let CognifyEvent::Started { run: first, .. } = first else { panic!("{first:?}") };
-    drop(events);
-    let mut events = memory.cognify_events();
+    memory
+}
+
+async fn rest_of(mut events: CognifyStream) -> Vec<CognifyEvent> {
     let mut seen = Vec::new();
     while let Some(event) = events.next().await {
         seen.push(event.expect("all goes well"));
     }
-    assert!(matches!(&seen[0], CognifyEvent::Waiting { run, .. } if *run == first), "{seen:?}");
-    let progress = |event: &CognifyEvent| match event {
-        CognifyEvent::Progress(progress) => Some((progress.completed, progress.total)),
-        _ => None,
+    seen
+}
+
+/// A server that is busy with a run may answer nobody until it has ended, so that there may be no
+/// progress to be seen.
+#[tokio::test]
+async fn all_that_a_run_tells_is_true_of_it() {
+    let Some(server) = server::shared().await else { return };
+    let memory = with_a_slow_text(server, "pipe-live-progress").await;
+    let seen = rest_of(memory.cognify_events()).await;
+    let [CognifyEvent::Started { run, .. }, between @ .., last] = &*seen else {
+        panic!("{seen:?}")
     };
-    let progress: Vec<_> = seen.iter().filter_map(progress).collect();
-    assert!(
-        progress.iter().any(|(completed, total)| *total == 5 && completed <= total),
-        "{seen:?}"
+    for event in between {
+        let CognifyEvent::Progress(progress) = event else { panic!("{seen:?}") };
+        assert!(progress.total == 5 && progress.completed <= progress.total, "{seen:?}");
+    }
+    let is_end = matches!(
+        last,
+        CognifyEvent::Finished(CognifyReport::Completed { run: ended, .. }) if ended == run
     );
-    assert!(
-        seen.iter()
-            .any(|event| matches!(event, CognifyEvent::Started { run, .. } if *run != first))
-    );
+    assert!(is_end, "{seen:?}");
+    assert_eq!(memory.search_documents("claims mesh", 9).await.expect("the search").len(), 5);
+}
+
+/// One that nobody listens to goes on, and the next call waits for it.
+#[tokio::test]
+async fn a_run_goes_on_without_its_listener() {
+    let Some(server) = server::shared().await else { return };
+    let memory = with_a_slow_text(server, "pipe-live-unheard").await;
+    let mut events = memory.cognify_events();
+    let first = events.next().await.expect("an event").expect("it begins");
+    let CognifyEvent::Started { run: first, .. } = first else { panic!("{first:?}") };
+    drop(events);
+    let seen = rest_of(memory.cognify_events()).await;
+    // A server that was busy with it until its end has nothing to wait for any more.
+    let waited = seen.iter().find_map(|event| match event {
+        CognifyEvent::Waiting { run, .. } => Some(run),
+        _ => None,
+    });
+    assert!(waited.is_none_or(|run| *run == first), "{seen:?}");
+    let is_another =
+        |event: &CognifyEvent| matches!(event, CognifyEvent::Started { run, .. } if *run != first);
+    assert!(seen.iter().any(is_another), "{seen:?}");
     let last = seen.last().expect("an event");
     assert!(matches!(last, CognifyEvent::Finished(CognifyReport::Completed { .. })), "{seen:?}");
     assert_eq!(memory.search_documents("claims mesh", 9).await.expect("the search").len(), 5);
