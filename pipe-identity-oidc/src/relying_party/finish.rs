@@ -1,6 +1,5 @@
 //! Turning what a browser brings back into a session (OpenID Connect Core 3.1.3).
 
-use aws_lc_rs::rand;
 use pipe_core::identity::{LoggedIn, LoginCallback, SessionId, SessionTag};
 use pipe_core::{Error, ErrorKind, LoginFault, Result, SecretValue};
 use serde_json::{Map, Value};
@@ -162,18 +161,9 @@ impl Inner {
             tags,
             began_at: now,
             used_at: now,
-            renewal: None,
+            renewing_until: None,
             failures: 0,
             retry_at: 0,
         })
-    }
-
-    /// A number that tells apart who renews a session.
-    pub(super) fn draw() -> Result<u64> {
-        let mut bytes = [0; 8];
-        rand::fill(&mut bytes).map_err(|_| {
-            Error::new(ErrorKind::Unavailable, "the system gives no random numbers")
-        })?;
-        Ok(u64::from_ne_bytes(bytes))
     }
 }

@@ -43,8 +43,8 @@ pub(super) struct Session {
     pub(super) tags: Vec<[u8; 32]>,
     pub(super) began_at: u64,
     pub(super) used_at: u64,
-    /// Who is asking for other tokens just now, if anybody is.
-    pub(super) renewal: Option<Renewal>,
+    /// Until when somebody is asking for other tokens, if anybody is: then it is taken for lost.
+    pub(super) renewing_until: Option<u64>,
     /// How often in a row they could not be had.
     pub(super) failures: u32,
     /// Not before then are they asked for again.
@@ -90,14 +90,6 @@ pub(super) struct Tokens {
     pub(super) refresh: Option<Hidden>,
     /// To be shown to the provider again, as a hint, when the person logs out.
     pub(super) id: Hidden,
-}
-
-/// An attempt to obtain other tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Renewal {
-    pub(super) by: u64,
-    /// When it is taken for lost.
-    pub(super) until: u64,
 }
 
 /// A token is not handed out in the last moments of its life; of a short life, a tenth.

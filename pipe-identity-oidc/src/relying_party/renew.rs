@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
 use super::callback::refused;
-use super::record::{Person, Renewal, Session, Tokens, seconds};
+use super::record::{Person, Session, Tokens, seconds};
 use super::sealed::{Seal, Use};
 use super::tokens::{Answer, Grant};
 
@@ -128,7 +128,7 @@ impl Inner {
                     .land(&seal, &refresh, |session| {
                         session.failures = session.failures.saturating_add(1);
                         session.retry_at = now.saturating_add(pause(session.failures, &error));
-                        session.renewal = None;
+                        session.renewing_until = None;
                         if let Some(tokens) = tokens.clone() {
                             // The ID token that was verified stays: nobody verified the other.
                             let verified = std::mem::replace(&mut session.tokens, tokens).id;
@@ -147,7 +147,6 @@ impl Inner {
 
     /// Says to all who share the store that we renew this session.
     async fn claim(&self, seal: &Seal) -> Result<Option<Claimed>> {
-        let by = Self::draw()?;
         let deadline = Instant::now() + self.patience;
         for _ in 0..MOST_TRIES {
             let Some((mut session, version)) = self.load(seal).await? else { return Ok(None) };
@@ -158,7 +157,7 @@ impl Inner {
             if now < session.retry_at {
                 return Err(resting(session.retry_at - now));
             }
-            if session.renewal.is_some_and(|renewal| now < renewal.until) {
+            if session.renewing_until.is_some_and(|until| now < until) {
                 // By another process: ours are one.
                 while self.is_claimed(seal).await? {
                     if Instant::now() >= deadline {
@@ -172,7 +171,7 @@ impl Inner {
                 continue;
             }
             let until = now.saturating_add(self.patience.as_secs().max(1));
-            session.renewal = Some(Renewal { by, until });
+            session.renewing_until = Some(until);
             let record = session.sealed(seal, &self.times, now)?;
             if self.store.replace(&seal.key, version, record).await? {
                 return Ok(Some(Claimed::Mine(Arc::new(session))));
@@ -185,7 +184,7 @@ impl Inner {
         let loaded = self.load(seal).await?;
         let now = seconds(self.clock.now());
         Ok(loaded
-            .is_some_and(|(session, _)| session.renewal.is_some_and(|renewal| now < renewal.until)))
+            .is_some_and(|(session, _)| session.renewing_until.is_some_and(|until| now < until)))
     }
 
     /// What the provider gave, and who it says that the person is.
@@ -320,7 +319,7 @@ impl Fresh {
             session.person.nonce = before.nonce;
             session.person.authenticated_at = before.authenticated_at;
         }
-        (session.renewal, session.failures, session.retry_at) = (None, 0, 0);
+        (session.renewing_until, session.failures, session.retry_at) = (None, 0, 0);
     }
 }
 
