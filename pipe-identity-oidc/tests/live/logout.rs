@@ -21,6 +21,7 @@ async fn received(listener: TcpListener) -> BearerToken {
     let body = loop {
         let mut buffer = [0; 4096];
         let length = stream.read(&mut buffer).await.expect("a request");
+        assert!(length > 0, "the request ends before its body does");
         request.extend_from_slice(&buffer[..length]);
         let text = String::from_utf8_lossy(&request);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
