@@ -93,15 +93,7 @@ pub fn trusting<P, G, F, C>(
     F: Future<Output = Option<(P, G)>> + 'static,
     C: Future<Output = ()>,
 {
-    let ended = alone_in_time(name, move || async move {
-        match crate::Stage::set(factory, features).await {
-            Some(stage) => body(stage).await,
-            None => absent(name),
-        }
-    });
-    if let Err(panic) = ended {
-        resume_unwind(panic);
-    }
+    staged(name, move || crate::Stage::set(factory, features), body);
 }
 
 /// As [`trusting`], for a plugin that logs people in.
@@ -120,8 +112,21 @@ pub fn login<P, G, F, C>(
     F: Future<Output = Option<(P, G)>> + 'static,
     C: Future<Output = ()>,
 {
+    staged(name, move || crate::LoginStage::set(factory, features), body);
+}
+
+/// Sets the stage, and runs the case on it.
+#[cfg(feature = "issuer")]
+fn staged<S, F, C>(
+    name: &'static str,
+    set: impl FnOnce() -> F + Send + 'static,
+    body: impl FnOnce(S) -> C + Send + 'static,
+) where
+    F: Future<Output = Option<S>>,
+    C: Future<Output = ()>,
+{
     let ended = alone_in_time(name, move || async move {
-        match crate::LoginStage::set(factory, features).await {
+        match set().await {
             Some(stage) => body(stage).await,
             None => absent(name),
         }
