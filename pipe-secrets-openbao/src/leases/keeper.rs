@@ -438,10 +438,11 @@ impl<S: Source> Keeper<S> {
             // Handles that are dropped by the thousand are no thousand requests at once.
             let _turn = if is_asked { None } else { partings.acquire().await.ok() };
             self.predecessors.part_now();
-            let mut result = Ok(());
-            if Instant::now() < held.end() {
-                result = source.revoke(&held.lease.id).await;
-            }
+            let has_ended = Instant::now() >= held.end();
+            let mut result = match source.revoke(&held.lease.id).await {
+                Err(_) if has_ended => Ok(()),
+                result => result,
+            };
             while let Some(outcome) = self.predecessors.join_next().await {
                 result = result.and(outcome.unwrap_or(Ok(())));
             }
@@ -463,7 +464,8 @@ impl<S: Source> Keeper<S> {
     }
 }
 
-/// Leases that others took the place of, each in a task that gives it back after the overlap.
+/// Leases that others took the place of, each in a task that gives it back after the overlap. Those
+/// whose time is up are given back too: a server that is busy ends them late.
 struct Predecessors {
     tasks: JoinSet<Result<()>>,
     count: u64,
@@ -503,10 +505,10 @@ impl Predecessors {
                     () = &mut is_over => true,
                     () = sleep_until(due) => false,
                 };
-                if Instant::now() >= end {
-                    return Ok(());
-                }
+                let has_ended = Instant::now() >= end;
                 match source.revoke(&held.lease.id).await {
+                    // The server sees to it, if not at once.
+                    Err(_) if has_ended => return Ok(()),
                     Err(error) if error.is_retryable() && !is_last => {
                         due = Instant::now() + backoff(attempts);
                         attempts += 1;

@@ -567,3 +567,23 @@ async fn nothing_shows_the_credentials() {
     let shown = format!("{secret:?} {current:?} {:?}", secret.events());
     assert!(!shown.contains("user-1"), "{shown}");
 }
+
+/// This server ends no lease by itself, as one that is busy does not do it in time.
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_is_given_back_too() {
+    let server = Scripted::new(8, 8);
+    server.scene().slow = Duration::from_millis(500);
+    let secret = server.open_with(4).await.unwrap();
+    pass(20).await;
+    secret.close().await.unwrap();
+    assert!(server.issued() > 2);
+    assert_eq!(server.revoked().len(), server.issued() as usize);
+    assert!(server.scene().leases.is_empty(), "{:?}", server.scene().leases);
+
+    let server = Scripted::new(8, 8);
+    let secret = server.open().await;
+    server.scene().fails = Some(down());
+    pass(9).await;
+    server.scene().revocations_fail = Some(denied());
+    secret.close().await.expect("it has ended by itself");
+}
