@@ -80,6 +80,15 @@ async fn is_alive(admin: &Admin, namespace: &str, lease: &str) -> bool {
     admin.post(namespace, "sys/leases/lookup", json!({ "lease_id": lease })).await.0 == 200
 }
 
+/// Servers that are busy take their time to end what has to end.
+async fn ends(admin: &Admin, namespace: &str, lease: &str) {
+    let start = Instant::now();
+    while is_alive(admin, namespace, lease).await {
+        assert!(start.elapsed() < Duration::from_secs(20), "the lease does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn successor(events: &mut LeaseEvents) {
     let next = async {
         loop {
@@ -183,7 +192,7 @@ async fn a_lease_of_a_token_that_an_operator_revoked_is_followed_by_one_of_anoth
     let secret = bao.leases().open("leased/hour").await.unwrap();
     let (mut events, before) = (secret.events(), lease_id(&secret));
     admin.write(&namespace, "sys/leases/revoke-prefix/auth/approle/login", json!({})).await;
-    assert!(!is_alive(admin, &namespace, &before).await);
+    ends(admin, &namespace, &before).await;
     // Any call of the plugin finds out about its token.
     assert!(bao.read_secret("leased/short").await.unwrap().is_some());
     successor(&mut events).await;
@@ -220,7 +229,7 @@ async fn a_lease_is_renewed_until_its_maximum_and_then_has_a_successor() {
     let (admin, namespace) = (server.admin(), namespace(server.admin()).await);
     database(admin, &namespace, postgres, &[("capped", "4s", "9s")]).await;
     let bao = by_token(server, &namespace, "bot").await;
-    let manager = bao.leases().with_overlap(Duration::from_secs(1));
+    let manager = bao.leases().with_overlap(Duration::from_secs(2));
     let secret = manager.open("database/creds/capped").await.unwrap();
     let (mut events, first) = (secret.events(), lease_id(&secret));
     let mut renewals = 0;
@@ -238,8 +247,7 @@ async fn a_lease_is_renewed_until_its_maximum_and_then_has_a_successor() {
     assert!(renewals >= 2, "{renewals}");
     // The predecessor is still good, for whoever uses it.
     assert!(is_alive(admin, &namespace, &first).await);
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(!is_alive(admin, &namespace, &first).await);
+    ends(admin, &namespace, &first).await;
     secret.close().await.unwrap();
 }
 
