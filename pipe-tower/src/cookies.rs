@@ -90,12 +90,21 @@ impl LoginCookies {
 
 /// The value of the only cookie of this name.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs =
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(it, _)| *it == name).map(|(_, value)| value);
+    // Bytes: another cookie may be no text, and whoever sets one for a whole domain would end all sessions.
+    let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| value_of(pair, name));
     let value = values.next()?;
-    values.next().is_none().then_some(value)
+    if values.next().is_some() { None } else { std::str::from_utf8(value).ok() }
+}
+
+/// What follows `name=`. Around a pair are the blanks that browsers put and drop there, and no other: a
+/// name that begins with a blank of another kind is another name, whose prefix no browser watches.
+fn value_of<'a>(mut pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = pair {
+        pair = rest;
+    }
+    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
 /// Marked as sensitive, so that no log of headers shows it.
@@ -149,6 +158,29 @@ mod tests {
             vec![&format!("a=b;{cookie}; c; d=e=f")],
         ] {
             assert_eq!(cookies.session_of(&request(&lines)), Some(id.clone()), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn another_cookie_may_be_anything() {
+        let id = SessionId::generate().unwrap();
+        let mut line = "theme=gr\u{fc}n; name=\u{e9}".as_bytes().to_vec();
+        line.extend_from_slice(b"; raw=\xff\xfe; __Host-session=");
+        line.extend_from_slice(id.expose().as_bytes());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_bytes(&line).unwrap());
+        assert_eq!(LoginCookies::https().session_of(&headers), Some(id));
+    }
+
+    /// Browsers watch over `__Host-` as it is written, and not behind what they take for a letter.
+    #[test]
+    fn a_name_behind_another_blank_is_another_name() {
+        let id = SessionId::generate().unwrap();
+        for blank in ["\u{a0}", "\u{85}", "\u{2003}", "\u{3000}"] {
+            let line = format!("{blank}__Host-session={}", id.expose());
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            assert_eq!(LoginCookies::https().session_of(&headers), None, "{blank:?}");
         }
     }
 
