@@ -1,6 +1,8 @@
 //! Turning what a browser brings back into a session (OpenID Connect Core 3.1.3).
 
-use pipe_core::identity::{LoggedIn, LoginCallback, SessionId, SessionTag};
+use pipe_core::identity::{
+    LoggedIn, LoginCallback, SessionId, SessionKey, SessionRecord, SessionTag,
+};
 use pipe_core::{Error, ErrorKind, LoginFault, Result, SecretValue};
 use serde_json::{Map, Value};
 
@@ -61,6 +63,16 @@ impl Inner {
         if !self.store.insert(&seal.key, record).await? {
             return Err(Error::new(ErrorKind::Conflict, "the same session was drawn twice"));
         }
+        // Only now: whoever brings the code from here on finds the session.
+        if let Some(code) = code
+            && self.store.take(&self.exchange(code)).await?.is_none()
+        {
+            tracing::warn!(plugin = self.name, "a code came twice: its login is refused");
+            self.store.take(&seal.key).await?;
+            self.give_back(session.tokens.refresh.map(|refresh| refresh.0)).await;
+            return Err(refused(LoginFault::UnknownLogin)
+                .hint("its code came a second time meanwhile: let the person begin again"));
+        }
         // A logout that came before that has not seen it.
         for tag in &session.tags {
             if self.ended_since(&SessionTag::new(*tag), asked_at).await? {
@@ -80,7 +92,8 @@ impl Inner {
         })
     }
 
-    /// The login that this browser began with this state. It is taken: nobody finishes it twice.
+    /// The login that this browser began with this state. It is taken: nobody finishes it twice. Its
+    /// code is announced before, so that at no moment it could come again and be nothing.
     async fn begun(
         &self,
         callback: &LoginCallback,
@@ -89,14 +102,39 @@ impl Inner {
         let state = given.state.as_ref().and_then(|state| state.expose_str());
         let (Some(browser), Some(state)) = (&callback.browser, state) else { return Ok(None) };
         let seal = self.seal(Use::Login, &[browser.expose(), state])?;
+        if let Ok(code) = given.code() {
+            let is_there = self.store.get(&seal.key).await?.is_some();
+            if !is_there || !self.announce(code).await? {
+                return Ok(None);
+            }
+        }
         let Some(stored) = self.store.take(&seal.key).await? else { return Ok(None) };
         let login = seal.open::<LoginRecord>(&stored.data);
         Ok(login.filter(|login| seconds(self.clock.now()) < login.expires_at))
     }
 
-    /// RFC 9700 4.2.4: a code that comes twice was stolen, so what came of it ends.
+    /// Where it stands that this code is under exchange. A login has begun and is not finished: where
+    /// logins make way for newer ones, so does this, and nobody fills the store with what is not a
+    /// login. Who does not know the code does not find it.
+    fn exchange(&self, code: &SecretValue) -> SessionKey {
+        let code = code.expose_str().unwrap_or_default();
+        SessionKey::Login(hashed("exchange", &[self.id_tokens.issuer(), &self.client.id, code]))
+    }
+
+    /// Says to all who share the store that this code is under exchange; `false` when it is already.
+    async fn announce(&self, code: &SecretValue) -> Result<bool> {
+        // A login that takes longer is refused: nobody would know whether its code came twice.
+        let ttl = self.login_time.max(self.patience);
+        self.store.insert(&self.exchange(code), SessionRecord::new("", ttl)).await
+    }
+
+    /// RFC 9700 4.2.4: a code that comes twice was stolen, so what came of it ends, and so does what
+    /// would come of it, when it is under exchange just now.
     async fn end_what_came_of(&self, code: Option<&SecretValue>) -> Result<()> {
-        let Some(code) = code.and_then(|code| code.expose_str()) else { return Ok(()) };
+        let Some(code) = code else { return Ok(()) };
+        // First: a login that still found it has its session by then.
+        self.store.take(&self.exchange(code)).await?;
+        let Some(code) = code.expose_str() else { return Ok(()) };
         let began_with = tag("code", &[self.id_tokens.issuer(), &self.client.id, code]);
         if self.store.remove_tagged(&began_with).await? > 0 {
             tracing::warn!(plugin = self.name, "a code came twice: its session has ended");

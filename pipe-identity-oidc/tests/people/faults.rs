@@ -8,7 +8,7 @@ use pipe_core::identity::{
     BearerToken, SessionKey, SessionRecord, SessionTag, StoredSession, UserSession,
 };
 use pipe_core::{Error, ErrorKind, LoginFault, Result};
-use pipe_testkit::issuer::OldKeys;
+use pipe_testkit::issuer::{Fault, OldKeys};
 
 use super::*;
 
@@ -170,6 +170,38 @@ async fn a_code_that_comes_in_another_login_ends_the_session_that_it_began() {
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::CodeRefused));
     assert_eq!(login.session(&done.id).await.unwrap(), None);
+}
+
+/// RFC 9700 4.2.4: nobody knows which of two who bring a code is its owner, so neither gets anything.
+#[tokio::test]
+async fn what_a_code_was_exchanged_for_is_given_back_when_it_comes_twice_meanwhile() {
+    let issuer = provider().await;
+    let store = store();
+    let one = login(config(&issuer).with_sessions(Arc::clone(&store)));
+    let other = login(config(&issuer).with_sessions(store));
+    let start = one.begin_login(&LoginRequest::new()).await.unwrap();
+    let location = issuer.authorize(&start.location, &Person::new("alice"));
+    let (_, query) = location.split_once('?').unwrap();
+    let callback = LoginCallback::new(query).with_browser(start.browser);
+    issuer.fail_times("/token", Fault::Held, 1);
+    let replay = async {
+        while issuer.hits("/token") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let stolen = other.finish_login(&LoginCallback::new(query)).await;
+        assert!(!issuer.was_revoked("alice"));
+        issuer.heal("/token");
+        stolen
+    };
+    let (first, second) = tokio::join!(one.finish_login(&callback), replay);
+    for refused in [first, second] {
+        let kind = refused.unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::LoginRefused(LoginFault::UnknownLogin));
+    }
+    assert!(issuer.was_revoked("alice"));
+    // And that was that.
+    let again = log_in(&one, &issuer, &Person::new("alice")).await;
+    assert!(other.session(&again.id).await.unwrap().is_some());
 }
 
 /// The pairs of a query whose values are base64url or percent-encoded URLs, as they stand there.

@@ -52,6 +52,9 @@ pub(crate) enum Answer {
     /// It is answered after this time.
     #[cfg(feature = "issuer")]
     Later(std::time::Duration, Box<Self>),
+    /// It is answered when the sender of this goes away.
+    #[cfg(feature = "issuer")]
+    When(tokio::sync::oneshot::Receiver<()>, Box<Self>),
 }
 
 /// A body that can be long without being held, and can break off.
@@ -278,6 +281,11 @@ async fn deliver(answer: Answer) -> io::Result<Response<Payload>> {
         #[cfg(feature = "issuer")]
         Answer::Later(delay, answer) => {
             tokio::time::sleep(delay).await;
+            Box::pin(deliver(*answer)).await
+        }
+        #[cfg(feature = "issuer")]
+        Answer::When(released, answer) => {
+            let _ = released.await;
             Box::pin(deliver(*answer)).await
         }
     }

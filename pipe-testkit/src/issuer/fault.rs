@@ -28,6 +28,8 @@ pub enum Fault {
     Hang,
     /// The right answer, after this time.
     Slow(Duration),
+    /// The right answer, once the path is healed. The request takes effect before.
+    Held,
     /// 200 with a JSON document of about this many bytes: a key set with nothing in it but keys that
     /// cannot be used.
     Huge(usize),
@@ -65,7 +67,8 @@ impl Fault {
             }
             Self::Reset => Answer::Close,
             Self::ResetMidBody => json(Payload::broken(r#"{"keys":["#)),
-            Self::Hang => Answer::Hang,
+            // Who knows the path holds the answer itself.
+            Self::Hang | Self::Held => Answer::Hang,
             Self::Slow(delay) => Answer::Later(delay, Box::new(answer())),
             Self::Huge(bytes) => json(Payload::repeated(r#"{"keys":["#, OCT, bytes, "{}]}")),
             Self::Endless => json(Payload::endless(r#"{"keys":["#, OCT)),
@@ -113,8 +116,14 @@ impl TestIssuer {
 
     /// Requests for this path (`*`: for all) are answered again.
     pub fn heal(&self, path: &str) {
-        let faults = &mut self.provider.lock().faults;
-        if path == "*" { faults.clear() } else { drop(faults.remove(path)) }
+        let mut state = self.provider.lock();
+        if path == "*" {
+            state.faults.clear();
+            state.held.clear();
+        } else {
+            state.faults.remove(path);
+            state.held.retain(|(held, _)| held != path);
+        }
     }
 
     /// How many requests for this path arrived.

@@ -2,6 +2,7 @@
 
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::answers::{Refusal, json_answer, refusal, uncached};
 use super::authentication::authenticated;
@@ -15,7 +16,7 @@ use super::requests::{Form, assertion, claims, form, is_signed_by};
 use super::state::{Provider, State, random};
 use super::userinfo::userinfo;
 use super::{
-    AUDIENCE, CLIENT_ID, Client, DISCOVERY, OPAQUE_AUDIENCE, SCOPES, SigningAlgorithm,
+    AUDIENCE, CLIENT_ID, Client, DISCOVERY, Fault, OPAQUE_AUDIENCE, SCOPES, SigningAlgorithm,
     TokenBuilder, device, logout,
 };
 use crate::fake::http::{Answer, Call, Handler, Payload, response};
@@ -32,6 +33,12 @@ impl Handler for Provider {
         let fault = state.next_fault(&call.path);
         let now = self.clock.seconds();
         match fault {
+            Some(Fault::Held) => {
+                let answer = route(&mut state, now, call);
+                let (held, released) = oneshot::channel();
+                state.held.push((call.path.clone(), held));
+                Answer::When(released, Box::new(answer))
+            }
             Some(fault) => fault.answer(|| route(&mut state, now, call)),
             None => route(&mut state, now, call),
         }

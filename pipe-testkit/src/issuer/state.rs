@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::discovery::discovery;
 use super::logins::Logins;
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub(super) metadata: Map<String, Value>,
     /// What requests for a path meet, and how many of them: `None` is all.
     pub(super) faults: BTreeMap<String, (Fault, Option<usize>)>,
+    /// Requests whose answer is held, by their path. They are answered when this is dropped.
+    pub(super) held: Vec<(String, oneshot::Sender<()>)>,
     pub(super) requests: Vec<String>,
     /// The active opaque tokens, and what introspection tells about them.
     pub(super) opaque: BTreeMap<String, Map<String, Value>>,
@@ -54,6 +57,7 @@ impl Provider {
             published: Vec::new(),
             metadata: Map::new(),
             faults: BTreeMap::new(),
+            held: Vec::new(),
             requests: Vec::new(),
             opaque: BTreeMap::new(),
             registered: Vec::new(),

@@ -70,15 +70,26 @@ impl Inner {
         if defect.is("g1_a_login_has_its_time") {
             life /= 2;
         }
+        if let Some(code) = &answer.code
+            && !memory.exchanging.insert(code.clone())
+        {
+            return None;
+        }
         let is_in_time = self.now() < login.began_at + life;
         (is_in_time || defect.is("g1_a_login_expires")).then_some(login)
     }
 
     pub(super) fn end_what_came_of(&self, code: Option<&str>) {
+        let mut memory = self.shared.lock();
+        if let Some(code) = code {
+            memory.exchanging.remove(code);
+        }
+        if self.defect.is("g6_another_code_ends_no_login_under_way") {
+            memory.exchanging.clear();
+        }
         if self.defect.is("g6_a_callback_that_comes_twice_ends_its_session") {
             return;
         }
-        let mut memory = self.shared.lock();
         if let Some(id) = code.and_then(|code| memory.codes.get(code).cloned()) {
             memory.sessions.remove(&id);
         }

@@ -207,6 +207,10 @@ impl Inner {
             waiting: AtomicUsize::new(0),
         };
         let mut memory = self.shared.lock();
+        let came_twice = !memory.exchanging.remove(code);
+        if came_twice && !defect.is("g6_a_code_that_comes_twice_at_once_ends_its_login") {
+            return Err(refused(LoginFault::UnknownLogin));
+        }
         memory.codes.insert(code.to_owned(), id.expose().to_owned());
         memory.known.insert(id.expose().to_owned());
         let slot = Arc::new(slot);

@@ -24,6 +24,8 @@ pub(crate) struct Memory {
     pub(crate) sessions: BTreeMap<String, Arc<Slot>>,
     /// The sessions that codes led to.
     pub(crate) codes: BTreeMap<String, String>,
+    /// The codes that are exchanged just now.
+    pub(crate) exchanging: BTreeSet<String>,
     /// The ids of logout tokens that were used.
     pub(crate) used: BTreeSet<String>,
     /// For defects: all ids that there ever were, all roles by address, browsers, verifiers.

@@ -78,7 +78,8 @@ impl MemorySessions {
         self
     }
 
-    /// How many logins that have begun there may be, 10,000 unless set.
+    /// How many logins that have begun there may be, 10,000 unless set. One that is being finished
+    /// may count twice.
     #[must_use]
     pub fn with_max_logins(mut self, max: usize) -> Self {
         self.logins.max = max;

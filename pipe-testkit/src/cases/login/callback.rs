@@ -1,12 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_core::LoginFault::{CodeRefused, UnknownLogin, WrongIssuer};
+use pipe_core::LoginFault::{CodeRefused, Malformed, SessionRevoked, UnknownLogin, WrongIssuer};
+use pipe_core::Result;
 use pipe_core::TokenFault::{MissingClaim, WrongNonce};
-use pipe_core::identity::LoginRequest;
+use pipe_core::identity::{LoggedIn, LoginRequest};
 
-use super::{alice, expect_login, expect_token};
+use super::{alice, bob, expect_login, expect_login_of, expect_token};
 use crate::LoginStage;
-use crate::issuer::Spoil;
+use crate::issuer::{Fault, Spoil};
+use crate::login::Attempt;
 
 const ANNOUNCED: &str = "authorization_response_iss_parameter_supported";
 
@@ -96,6 +99,69 @@ pub async fn g6_a_callback_that_comes_twice_ends_its_session(stage: LoginStage) 
     expect_login(stage.finish(&attempt).await, UnknownLogin, "the second time");
     stage.ended(&logged_in.id, "its callback came twice").await;
     stage.session(&other.id).await;
+}
+
+/// Finishes the login; while its code is under exchange, something else happens.
+async fn meanwhile<T>(
+    stage: &LoginStage,
+    attempt: &Attempt,
+    happens: impl Future<Output = T>,
+) -> (Result<LoggedIn>, T) {
+    let asked = stage.issuer.hits("/token");
+    stage.issuer.fail_times("/token", Fault::Held, 1);
+    let happens = async {
+        while stage.issuer.hits("/token") == asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let happened = happens.await;
+        stage.issuer.heal("/token");
+        happened
+    };
+    tokio::join!(stage.finish(attempt), happens)
+}
+
+/// G6: also when it comes before the first one has led to a session, to whichever instance.
+pub async fn g6_a_code_that_comes_twice_at_once_ends_its_login(stage: LoginStage) {
+    let other = stage.log_in(&alice()).await;
+    let mut instances = vec![Arc::clone(&stage.plugin)];
+    if stage.features.shared_sessions {
+        instances.push(stage.another().await);
+    }
+    for instance in instances {
+        for thief in ["another browser", "the same browser", "a login of their own"] {
+            let attempt = stage.begin(&alice()).await;
+            let replay = match thief {
+                "another browser" => attempt.callback_of_nobody(),
+                "the same browser" => attempt.callback(),
+                _ => {
+                    let code = attempt.answered("code").expect("a code");
+                    stage.begin(&bob()).await.with("code", &code).callback()
+                }
+            };
+            let (first, second) = meanwhile(&stage, &attempt, instance.finish_login(&replay)).await;
+            expect_login_of(second, &[UnknownLogin, CodeRefused], thief);
+            let faults = [UnknownLogin, CodeRefused, SessionRevoked];
+            expect_login_of(first, &faults, thief);
+        }
+    }
+    stage.session(&other.id).await;
+    stage.log_in(&alice()).await;
+}
+
+/// G6: whoever does not know the code ends nothing.
+pub async fn g6_another_code_ends_no_login_under_way(stage: LoginStage) {
+    let attempt = stage.begin(&alice()).await;
+    let theirs = stage.begin(&bob()).await;
+    let guesses = async {
+        for guess in [attempt.with("code", "x"), attempt.without("code"), theirs.clone()] {
+            let guess = stage.plugin.finish_login(&guess.callback_of_nobody()).await;
+            expect_login_of(guess, &[UnknownLogin, Malformed], "another browser");
+        }
+    };
+    let (finished, ()) = meanwhile(&stage, &attempt, guesses).await;
+    let logged_in = finished.unwrap_or_else(|error| panic!("a good login was refused: {error:#}"));
+    stage.session(&logged_in.id).await;
+    stage.finished(&theirs).await;
 }
 
 /// G6

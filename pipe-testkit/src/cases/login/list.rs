@@ -41,6 +41,8 @@ macro_rules! __login_cases {
             g4_another_issuer_is_refused_where_none_is_announced,
             g4_an_error_of_another_issuer_is_refused,
             g6_a_callback_that_comes_twice_ends_its_session,
+            g6_a_code_that_comes_twice_at_once_ends_its_login,
+            g6_another_code_ends_no_login_under_way,
             g6_a_code_that_has_expired_is_refused,
             g6_a_code_that_nobody_gave_is_refused,
             an_id_token_of_another_issuer_is_refused,
