@@ -53,7 +53,9 @@ impl Inner {
         code: Option<&SecretValue>,
     ) -> Result<LoggedIn> {
         let asked_at = answer.asked_at;
-        let person = self.identify(answer.id_token()?, &answer, nonce, max_age).await?;
+        let access_token = answer.access.expose();
+        let expected = Expected { nonce, max_age, before: None, access_token };
+        let person = self.identify(answer.id_token()?, &answer, expected).await?;
         let id = SessionId::generate()?;
         let session = self.new_session(person, answer, code)?;
         // First, so that nothing is left behind when it fails.
@@ -158,10 +160,8 @@ impl Inner {
         &self,
         token: &SecretValue,
         answer: &Answer,
-        nonce: Option<&str>,
-        max_age: Option<u64>,
+        expected: Expected<'_>,
     ) -> Result<Person> {
-        let expected = Expected { nonce, max_age, access_token: answer.access.expose() };
         let claims = self.id_tokens.verify(token, expected, self.clock.now()).await?;
         let more = self.user_info(&answer.access, claims.subject()).await?;
         self.id_tokens.person(&claims, more)

@@ -38,6 +38,8 @@ pub(super) struct Expected<'a> {
     /// The login's own; none where a session is renewed.
     pub(super) nonce: Option<&'a str>,
     pub(super) max_age: Option<u64>,
+    /// What the login has said already, where a session is renewed.
+    pub(super) before: Option<&'a Person>,
     /// The access token that came along.
     pub(super) access_token: &'a [u8],
 }
@@ -140,8 +142,12 @@ impl IdTokens {
                 return Err(TokenFault::TooOld);
             }
         }
-        let is_assured = |acr: &Value| acr.as_str().is_some_and(|acr| self.assurance.contains(acr));
-        if !self.assurance.is_empty() && !members.get("acr").is_some_and(is_assured) {
+        // OpenID Connect Core 12.2: a renewal need not repeat it.
+        let acr = match members.get("acr") {
+            Some(acr) => acr.as_str(),
+            None => expected.before.and_then(|before| before.assurance.as_deref()),
+        };
+        if !self.assurance.is_empty() && !acr.is_some_and(|acr| self.assurance.contains(acr)) {
             return Err(TokenFault::WrongAssurance);
         }
         Ok(())

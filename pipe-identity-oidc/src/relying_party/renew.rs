@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
 use super::callback::refused;
+use super::id_token::Expected;
 use super::record::{Person, Session, Tokens, seconds};
 use super::sealed::{Seal, Use};
 use super::tokens::{Answer, Grant};
@@ -195,7 +196,12 @@ impl Inner {
     ) -> Result<Fresh, (Error, Option<Tokens>)> {
         let identified = match &answer.id {
             None => self.person_now(session, &answer).await,
-            Some(token) => self.identify(token, &answer, None, None).await.map(Some),
+            Some(token) => {
+                let before = Some(&session.person);
+                let access_token = answer.access.expose();
+                let expected = Expected { nonce: None, max_age: None, before, access_token };
+                self.identify(token, &answer, expected).await.map(Some)
+            }
         };
         let tokens = answer.into_tokens(&session.tokens.scopes, Some(&session.tokens)).ok();
         match identified {
@@ -318,6 +324,8 @@ impl Fresh {
             session.person.sid = before.sid;
             session.person.nonce = before.nonce;
             session.person.authenticated_at = before.authenticated_at;
+            let assurance = &mut session.person.assurance;
+            *assurance = assurance.take().or(before.assurance);
         }
         (session.renewing_until, session.failures, session.retry_at) = (None, 0, 0);
     }

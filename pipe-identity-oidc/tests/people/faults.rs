@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use pipe_core::identity::{
     BearerToken, SessionKey, SessionRecord, SessionTag, StoredSession, UserSession,
 };
-use pipe_core::{Error, ErrorKind, LoginFault, Result};
+use pipe_core::{Error, ErrorKind, LoginFault, Result, TokenFault};
 use pipe_testkit::issuer::{Fault, OldKeys};
 
 use super::*;
@@ -126,6 +126,26 @@ async fn a_key_that_is_not_known_yet_ends_no_session() {
     assert!(login.session(&done.id).await.unwrap().is_some());
     assert!(login.access_token(&done.id).await.unwrap().is_some());
     assert_eq!((issuer.refreshes("alice"), issuer.reuses("alice")), (1, 0));
+}
+
+/// OpenID Connect Core 12.2: the ID token of a renewal need not say what the login's said.
+#[tokio::test]
+async fn how_somebody_proved_who_they_are_outlasts_a_renewal_that_is_silent_about_it() {
+    let issuer = provider().await;
+    issuer.set_access_token_lifetime(PERIOD);
+    let login = login(config(&issuer).with_assurance("mfa"));
+    let done = log_in(&login, &issuer, &Person::new("alice").acr("mfa")).await;
+    issuer.clock().forward(PERIOD);
+    issuer.spoil_id_token(|token| token.without("acr"));
+    assert!(login.access_token(&done.id).await.unwrap().is_some());
+    let session = login.session(&done.id).await.unwrap().unwrap();
+    assert_eq!(session.assurance.as_deref(), Some("mfa"));
+    // What it does say counts.
+    issuer.clock().forward(PERIOD);
+    issuer.spoil_id_token(|token| token.claim("acr", "password"));
+    let refused = login.access_token(&done.id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TokenRejected(TokenFault::WrongAssurance));
+    assert_eq!(login.session(&done.id).await.unwrap(), None);
 }
 
 /// RFC 7009: also when the answer was of no use for now.
