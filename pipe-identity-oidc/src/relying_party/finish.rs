@@ -184,13 +184,14 @@ impl Inner {
         answer: Answer,
         code: Option<&SecretValue>,
     ) -> Result<Session> {
-        let mut tags = vec![hashed("subject", &[&person.issuer, &person.subject])];
+        let (issuer, client) = (person.issuer.as_str(), self.client.id.as_str());
+        let mut tags = vec![hashed("subject", &[issuer, client, &person.subject])];
         if let Some(code) = code.and_then(|code| code.expose_str()) {
             tags.push(hashed("code", &[self.id_tokens.issuer(), &self.client.id, code]));
         }
         tags.push(match &person.sid {
-            Some(sid) => hashed("sid", &[&person.issuer, sid]),
-            None => hashed("subject without sid", &[&person.issuer, &person.subject]),
+            Some(sid) => hashed("sid", &[issuer, client, sid]),
+            None => hashed("subject without sid", &[issuer, client, &person.subject]),
         });
         let now = seconds(self.clock.now());
         Ok(Session {

@@ -59,18 +59,20 @@ impl Inner {
 
     pub(super) async fn end_sessions(&self, token: &BearerToken) -> Result<u64> {
         let logout = self.logout_tokens.verify(token, self.clock.now()).await?;
-        let once = used("logout", &[&logout.issuer, &logout.token_id]);
+        let once = used("logout", &[&logout.issuer, &self.client.id, &logout.token_id]);
         if self.store.get(&once).await?.is_some() {
             return Err(self.logout_tokens.refused(TokenFault::Replayed));
         }
-        let issuer = logout.issuer.as_str();
+        // What other clients have in the same store goes on.
+        let (issuer, client) = (logout.issuer.as_str(), self.client.id.as_str());
         let about = match (&logout.sid, &logout.subject) {
-            (Some(sid), None) => vec![tag("sid", &[issuer, sid])],
+            (Some(sid), None) => vec![tag("sid", &[issuer, client, sid])],
             // Of a session whose ID token had no `sid`, nobody knows that it is another one.
             (Some(sid), Some(subject)) => {
-                vec![tag("sid", &[issuer, sid]), tag("subject without sid", &[issuer, subject])]
+                let without_sid = tag("subject without sid", &[issuer, client, subject]);
+                vec![tag("sid", &[issuer, client, sid]), without_sid]
             }
-            (None, Some(subject)) => vec![tag("subject", &[issuer, subject])],
+            (None, Some(subject)) => vec![tag("subject", &[issuer, client, subject])],
             (None, None) => return Err(self.logout_tokens.refused(TokenFault::MissingClaim)),
         };
         let mut ended = 0;
