@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pipe_core::identity::{BearerToken, LoggedOut, SessionId, SessionRecord, SessionTag};
+use pipe_core::identity::{
+    BearerToken, LoggedOut, SessionId, SessionRecord, SessionTag, StoredSession,
+};
 use pipe_core::{Error, Result, TokenFault};
 use serde_json::Value;
 use url::Url;
 
 use super::Inner;
 use super::record::{Session, seconds};
+use super::renew::{MOST_TRIES, contended};
 use super::sealed::{Use, tag, used};
 use crate::error::refused;
 use crate::jwt::{Claims, Jwt, TokenPolicy};
@@ -93,20 +96,34 @@ impl Inner {
 
 /// When sessions were ended by a tag, for logins that had their tokens by then and no session yet.
 impl Inner {
+    /// The mark is changed, and never taken away: whoever fails here undoes none of another.
     async fn mark_ended(&self, tag: &SessionTag) -> Result<()> {
         let mark = used("ended", &[&tag.to_string()]);
-        // The later one counts.
-        self.store.take(&mark).await?;
-        let now = nanoseconds(self.clock.now()).to_be_bytes();
-        self.store.insert(&mark, SessionRecord::new(&now[..], self.patience)).await?;
-        Ok(())
+        let now = nanoseconds(self.clock.now());
+        for _ in 0..MOST_TRIES {
+            let there = self.store.get(&mark).await?;
+            // The later one counts, by whichever clock.
+            let at = there.as_ref().and_then(ended_at).map_or(now, |before| before.max(now));
+            let record = SessionRecord::new(&at.to_be_bytes()[..], self.patience);
+            let is_kept = match there {
+                Some(there) => self.store.replace(&mark, there.version, record).await?,
+                None => self.store.insert(&mark, record).await?,
+            };
+            if is_kept {
+                return Ok(());
+            }
+        }
+        Err(contended())
     }
 
     pub(super) async fn ended_since(&self, tag: &SessionTag, then: SystemTime) -> Result<bool> {
         let mark = self.store.get(&used("ended", &[&tag.to_string()])).await?;
-        let at = mark.and_then(|mark| mark.data.expose().try_into().ok());
-        Ok(at.is_some_and(|at| u128::from_be_bytes(at) > nanoseconds(then)))
+        Ok(mark.as_ref().and_then(ended_at).is_some_and(|at| at > nanoseconds(then)))
     }
+}
+
+fn ended_at(mark: &StoredSession) -> Option<u128> {
+    mark.data.expose().try_into().ok().map(u128::from_be_bytes)
 }
 
 fn nanoseconds(time: SystemTime) -> u128 {

@@ -366,6 +366,6 @@ fn unknown_key() -> Error {
         .hint("let the provider publish a key before it signs with it, or lower `issuer.key_times.min_refresh`")
 }
 
-fn contended() -> Error {
-    Error::new(ErrorKind::Unavailable, "the session changes faster than it can be written")
+pub(super) fn contended() -> Error {
+    Error::new(ErrorKind::Unavailable, "a record changes faster than it can be written")
 }

@@ -1,6 +1,7 @@
 //! What fails between the provider's answer and its being kept.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -19,8 +20,10 @@ const PERIOD: Duration = Duration::from_secs(600);
 struct Failing {
     sessions: MemorySessions,
     replaces: Mutex<VecDeque<Next>>,
-    /// This logout token arrives before the next session is kept.
-    logout: Mutex<Option<(Arc<TestIssuer>, RelyingParty, BearerToken)>>,
+    /// These logout tokens arrive before the next session is kept.
+    logouts: Mutex<Vec<(Arc<TestIssuer>, RelyingParty, BearerToken)>>,
+    /// No mark is kept but the first.
+    is_full_of_marks: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -41,13 +44,18 @@ impl Failing {
 #[async_trait]
 impl SessionStore for Failing {
     async fn insert(&self, key: &SessionKey, record: SessionRecord) -> Result<bool> {
-        let logout = match key {
-            SessionKey::Session(_) => self.logout.lock().unwrap().take(),
-            _ => None,
+        if matches!(key, SessionKey::Used(_)) && self.is_full_of_marks.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::RateLimited, "the store is full"));
+        }
+        let logouts = match key {
+            SessionKey::Session(_) => std::mem::take(&mut *self.logouts.lock().unwrap()),
+            _ => Vec::new(),
         };
-        if let Some((issuer, login, token)) = logout {
+        for (issuer, login, token) in logouts {
             issuer.clock().forward(Duration::from_millis(1));
-            assert_eq!(login.back_channel_logout(&token).await?, 0);
+            let ended = login.back_channel_logout(&token).await;
+            assert_eq!(ended.ok(), (!self.is_full_of_marks.load(Ordering::Relaxed)).then_some(0));
+            self.is_full_of_marks.store(true, Ordering::Relaxed);
         }
         self.sessions.insert(key, record).await
     }
@@ -256,7 +264,7 @@ async fn a_logout_during_a_login_is_not_lost() {
         };
         issuer.spoil_id_token(|token| token.claim("sid", "a-sid"));
         let token = BearerToken::new(token.sign());
-        *store.logout.lock().unwrap() = Some((Arc::clone(&issuer), login.clone(), token));
+        store.logouts.lock().unwrap().push((Arc::clone(&issuer), login.clone(), token));
         let start = login.begin_login(&LoginRequest::new()).await.unwrap();
         let callback = issuer.authorize(&start.location, &Person::new("alice"));
         let (_, query) = callback.split_once('?').unwrap();
@@ -264,9 +272,28 @@ async fn a_logout_during_a_login_is_not_lost() {
         let refused = login.finish_login(&callback).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
         assert!(issuer.was_revoked("alice"));
+        store.is_full_of_marks.store(false, Ordering::Relaxed);
         // Whoever logs in after that is logged in.
         issuer.clock().forward(Duration::from_secs(1));
         let again = log_in(&login, &issuer, &Person::new("alice")).await;
         assert!(login.session(&again.id).await.unwrap().is_some());
     }
+}
+
+/// G12: nor is it when another comes that the store cannot note.
+#[tokio::test]
+async fn a_logout_that_cannot_be_noted_undoes_none_that_was() {
+    let (issuer, store, login) = failing().await;
+    let issuer = Arc::new(issuer);
+    for _ in 0..2 {
+        let token = issuer.logout_token(CLIENT, "alice", "a-sid").without("sid");
+        let token = BearerToken::new(token.sign());
+        store.logouts.lock().unwrap().push((Arc::clone(&issuer), login.clone(), token));
+    }
+    let start = login.begin_login(&LoginRequest::new()).await.unwrap();
+    let callback = issuer.authorize(&start.location, &Person::new("alice"));
+    let (_, query) = callback.split_once('?').unwrap();
+    let callback = LoginCallback::new(query).with_browser(start.browser);
+    let refused = login.finish_login(&callback).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
 }
