@@ -102,6 +102,11 @@ impl RedisSessions {
         let asked = timeout_at(self.deadline(), async {
             loop {
                 let connection = self.0.connector.connection().await?;
+                let _place = connection.place().await;
+                // Whoever waited for a place may have another connection: nothing was sent yet.
+                if !self.0.connector.uses(&connection) {
+                    continue;
+                }
                 match self.once(&connection, &ask).await {
                     Err(Failure::Lost(_)) if !is_last => is_last = true,
                     Err(Failure::Lost(error) | Failure::Other(error)) => return Err(error),
@@ -236,3 +241,6 @@ fn new_version(operation: &'static str) -> Result<u64> {
     })?;
     Ok(u64::from_be_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

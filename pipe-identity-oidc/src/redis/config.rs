@@ -49,8 +49,9 @@ pub struct RedisConfig {
     #[serde(default = "default_connect_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub connect_timeout: Duration,
-    /// How long to wait for an answer; 1 second. A call that has to connect first takes at most this
-    /// and [`connect_timeout`](Self::connect_timeout), retries included.
+    /// How long to wait for an answer; 1 second. A call that has to connect first, or has to wait
+    /// because very many are made at once, takes at most this and
+    /// [`connect_timeout`](Self::connect_timeout), retries included.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub timeout: Duration,

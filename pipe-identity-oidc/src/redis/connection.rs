@@ -12,6 +12,7 @@ use pipe_core::{Error, ErrorKind, Result, SecretReader};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::error::{convert, timed_out};
 
 /// How many calls wait for answers at once; others wait for these.
-const AT_ONCE: usize = 1_024;
+pub(super) const AT_ONCE: usize = 1_024;
 
 /// Where the server is, and who we are.
 pub(super) struct Target {
@@ -36,12 +37,19 @@ pub(super) struct Target {
 /// A connection. The task that drives it ends with its last clone.
 pub(super) struct Connection {
     multiplexed: MultiplexedConnection,
+    places: Semaphore,
     driver: AbortHandle,
 }
 
 impl Connection {
     pub(super) fn multiplexed(&self) -> MultiplexedConnection {
         self.multiplexed.clone()
+    }
+
+    /// A place among the calls that wait for an answer. Who waits for one has sent nothing yet, so the
+    /// server is not to blame, and nothing is lost with the connection.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
     }
 }
 
@@ -73,13 +81,16 @@ impl Connector {
         attempt.await
     }
 
+    /// Whether this connection is still in use.
+    pub(super) fn uses(&self, connection: &Arc<Connection>) -> bool {
+        self.current(|current| current.as_ref().is_some_and(|attempt| is_of(attempt, connection)))
+            && !connection.driver.is_finished()
+    }
+
     /// Takes this connection out of use.
     pub(super) fn forget(&self, lost: &Arc<Connection>) {
         self.current(|current| {
-            let is_lost = |attempt: &Attempt| {
-                matches!(attempt.peek(), Some(Ok(current)) if Arc::ptr_eq(current, lost))
-            };
-            if current.as_ref().is_some_and(is_lost) {
+            if current.as_ref().is_some_and(|attempt| is_of(attempt, lost)) {
                 *current = None;
             }
         });
@@ -105,6 +116,10 @@ impl Connector {
         };
         ended.boxed().shared()
     }
+}
+
+fn is_of(attempt: &Attempt, connection: &Arc<Connection>) -> bool {
+    matches!(attempt.peek(), Some(Ok(current)) if Arc::ptr_eq(current, connection))
 }
 
 /// Whether another attempt is due.
@@ -154,15 +169,13 @@ where
         login = login.set_password(text(&password.read().await?, "password")?);
     }
     // Each call has a timeout of its own.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-        .set_concurrency_limit(AT_ONCE);
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let refused = |error: RedisError| convert(&error);
     let (multiplexed, driver) =
         MultiplexedConnection::new_with_config(&login, stream, config).await.map_err(refused)?;
     let driver = tokio::spawn(driver).abort_handle();
-    let connection = Connection { multiplexed, driver };
+    let connection = Connection { multiplexed, places: Semaphore::new(AT_ONCE), driver };
     // Some servers take a connection and then ask for a password.
     let mut multiplexed = connection.multiplexed();
     ::redis::cmd("PING").exec_async(&mut multiplexed).await.map_err(refused)?;
