@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pipe_core::identity::{
     BearerToken, LoggedOut, SessionId, SessionRecord, SessionTag, StoredSession,
 };
-use pipe_core::{Error, Result, TokenFault};
+use pipe_core::{Error, ErrorKind, Result, TokenFault};
 use serde_json::Value;
 use url::Url;
 
@@ -23,16 +23,22 @@ use crate::keys::KeySource;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 impl Inner {
-    pub(super) async fn end_session(&self, id: &SessionId) -> Result<LoggedOut> {
+    /// Ends the session, also when whoever wanted that goes away: a browser that is closed may take its
+    /// request with it, and leave a refresh token that is good.
+    pub(super) async fn end_session(self: &Arc<Self>, id: &SessionId) -> Result<LoggedOut> {
+        let (inner, id) = (Arc::clone(self), id.clone());
+        let ending = tokio::spawn(async move { inner.end_and_revoke(&id).await });
+        ending.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Unavailable, "the logout ended with its runtime"))
+        })
+    }
+
+    async fn end_and_revoke(&self, id: &SessionId) -> Result<LoggedOut> {
         let seal = self.seal(Use::Session, &[id.expose()])?;
         let Some(stored) = self.store.take(&seal.key).await? else { return Ok(LoggedOut::new()) };
         let Some(session) = seal.open::<Session>(&stored.data) else { return Ok(LoggedOut::new()) };
         // From here on the person is logged out; what follows is courtesy towards the provider.
-        if let Some(refresh) = &session.tokens.refresh
-            && let Err(error) = self.client.revoke(&refresh.0).await
-        {
-            tracing::warn!(plugin = self.name, %error, "a refresh token could not be revoked");
-        }
+        self.give_back(session.tokens.refresh.as_ref().map(|refresh| refresh.0.clone())).await;
         match self.end_session_url(&session).await {
             Ok(Some(location)) => Ok(LoggedOut::new().with_location(location)),
             Ok(None) => Ok(LoggedOut::new()),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use pipe_core::identity::{
@@ -296,4 +297,24 @@ async fn a_logout_that_cannot_be_noted_undoes_none_that_was() {
     let callback = LoginCallback::new(query).with_browser(start.browser);
     let refused = login.finish_login(&callback).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
+}
+
+/// RFC 7009: a browser that is closed may take the request with it, and a token that nobody has any more
+/// is to be of no use to whoever finds it.
+#[tokio::test]
+async fn a_logout_that_nobody_waits_for_gives_back_what_there_is() {
+    let (issuer, _, login) = failing().await;
+    let done = log_in(&login, &issuer, &Person::new("alice")).await;
+    {
+        let mut logged_out = login.log_out(&done.id);
+        let once = std::future::poll_fn(|context| Poll::Ready(logged_out.as_mut().poll(context)));
+        assert!(once.await.is_pending());
+    }
+    let revoked = async {
+        while !issuer.was_revoked("alice") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), revoked).await.unwrap();
+    assert_eq!(login.session(&done.id).await.unwrap(), None);
 }
