@@ -7,11 +7,13 @@ use pipe_core::{Error, ErrorKind};
 use pipe_http::{HttpResponse, retry_after, status_kind};
 use serde::Deserialize;
 
-/// The registered error codes (RFC 6749 5.2, RFC 8693, RFC 8707, RFC 9449, RFC 7009).
+/// The registered error codes (RFC 6749 5.2, RFC 8693, RFC 8707, RFC 9449, RFC 7009), and those of OpenID
+/// Connect Core 3.1.2.6 that Entra ID says at the token endpoint as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     AccessDenied,
     DpopRequired,
+    InteractionRequired,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
@@ -25,8 +27,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(&'static str, Self); 13] = [
+    const ALL: [(&'static str, Self); 16] = [
         ("access_denied", Self::AccessDenied),
+        ("consent_required", Self::InteractionRequired),
+        ("interaction_required", Self::InteractionRequired),
+        ("login_required", Self::InteractionRequired),
         ("invalid_client", Self::InvalidClient),
         ("invalid_dpop_proof", Self::DpopRequired),
         ("invalid_grant", Self::InvalidGrant),
@@ -65,6 +70,11 @@ impl Refusal {
                 Unsupported,
                 "the provider wants a DPoP proof, which is not made here",
                 "turn DPoP-bound tokens off for the client `client.id`, or use tls_client_auth",
+            ),
+            Self::InteractionRequired => (
+                PermissionDenied,
+                "the provider has to ask the person something",
+                "let the person log in again, or exempt the client `client.id` from the policy that asks",
             ),
             Self::InvalidClient => (
                 Unauthenticated,
@@ -204,6 +214,9 @@ mod tests {
         use ErrorKind::*;
         for (status, code, kind) in [
             (400, "access_denied", PermissionDenied),
+            (400, "consent_required", PermissionDenied),
+            (400, "interaction_required", PermissionDenied),
+            (400, "login_required", PermissionDenied),
             (400, "invalid_dpop_proof", Unsupported),
             (400, "use_dpop_nonce", Unsupported),
             (401, "invalid_client", Unauthenticated),

@@ -97,8 +97,21 @@ impl Client {
         asked_at: SystemTime,
         fault: LoginFault,
     ) -> Result<Answer> {
-        if let Some((code, Refusal::InvalidGrant)) = Refusal::of(response) {
-            return Err(callback::refused(fault).with("oauth_error", code));
+        // Whatever the body says: the answer to these is to wait.
+        let refusal = Refusal::of(response).filter(|_| response.status != 429);
+        match refusal {
+            Some((code, Refusal::InvalidGrant)) => {
+                return Err(callback::refused(fault).with("oauth_error", code));
+            }
+            // Nothing but another login gives tokens again.
+            Some((code, Refusal::InteractionRequired)) => {
+                let fault = match fault {
+                    LoginFault::SessionRevoked => fault,
+                    _ => LoginFault::InteractionRequired,
+                };
+                return Err(callback::refused(fault).with("oauth_error", code));
+            }
+            _ => {}
         }
         let nothing = BTreeSet::new();
         let expected =

@@ -318,3 +318,40 @@ async fn a_logout_that_nobody_waits_for_gives_back_what_there_is() {
     tokio::time::timeout(Duration::from_secs(60), revoked).await.unwrap();
     assert_eq!(login.session(&done.id).await.unwrap(), None);
 }
+
+/// Entra ID says so where a policy has changed: nothing but another login brings tokens again, and a session
+/// that goes on without them would keep people from it.
+#[tokio::test]
+async fn a_renewal_for_which_the_person_is_needed_ends_the_session() {
+    for code in ["interaction_required", "login_required", "consent_required"] {
+        let (issuer, _, login) = failing().await;
+        let done = log_in(&login, &issuer, &Person::new("alice")).await;
+        issuer.clock().forward(PERIOD);
+        issuer.fail("/token", Fault::Status(400, format!(r#"{{"error":"{code}"}}"#)));
+        let refused = login.access_token(&done.id).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked), "{code}");
+        assert_eq!(login.session(&done.id).await.unwrap(), None);
+        // At a login, the person is there.
+        let start = login.begin_login(&LoginRequest::new()).await.unwrap();
+        let callback = issuer.authorize(&start.location, &Person::new("alice"));
+        let (_, query) = callback.split_once('?').unwrap();
+        let callback = LoginCallback::new(query).with_browser(start.browser);
+        let refused = login.finish_login(&callback).await.unwrap_err();
+        let needed = ErrorKind::LoginRefused(LoginFault::InteractionRequired);
+        assert_eq!(refused.kind(), needed, "{code}");
+    }
+}
+
+/// RFC 6585 4: whatever else such an answer says, it is about how often one asks.
+#[tokio::test]
+async fn a_provider_that_is_asked_too_often_ends_no_session() {
+    let (issuer, _, login) = failing().await;
+    let done = log_in(&login, &issuer, &Person::new("alice")).await;
+    issuer.clock().forward(PERIOD);
+    let body = r#"{"error":"invalid_grant"}"#.to_owned();
+    issuer.fail_times("/token", Fault::Status(429, body), 1);
+    let refused = login.access_token(&done.id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::RateLimited);
+    issuer.clock().forward(Duration::from_secs(60));
+    assert!(login.access_token(&done.id).await.unwrap().is_some());
+}
