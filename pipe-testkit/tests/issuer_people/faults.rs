@@ -1,5 +1,7 @@
 //! Faults at the endpoints of people, and what the provider says of itself.
 
+use std::time::Duration;
+
 use pipe_testkit::issuer::{DISCOVERY, Fault};
 use serde_json::json;
 
@@ -74,4 +76,28 @@ async fn an_answer_that_is_lost_has_taken_effect() {
     issuer.fail_times("/token", Fault::LostAnswer, 1);
     assert_eq!(token(&issuer, &form).await.status(), 0);
     assert_eq!(token(&issuer, &form).await.error(), (400, "invalid_grant".to_owned()));
+}
+
+/// G6
+#[tokio::test]
+async fn an_answer_that_is_held_comes_when_it_is_let_and_has_taken_effect_before() {
+    for healed in ["/token", "*"] {
+        let issuer = issuer().await;
+        let tokens = logged_in(&issuer, &alice(), OFFLINE).await;
+        issuer.fail_times("/token", Fault::Held, 1);
+        let refresh_token = tokens.text("refresh_token");
+        let held = refresh(&issuer, &refresh_token);
+        let meanwhile = async {
+            while issuer.refreshes("alice") == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // Another path lets nothing go, and what comes later is answered at once.
+            issuer.heal("/me");
+            let later = refresh(&issuer, "made-up").await;
+            issuer.heal(healed);
+            later
+        };
+        let (held, later) = tokio::join!(held, meanwhile);
+        assert_eq!((held.status(), later.status()), (200, 400));
+    }
 }
