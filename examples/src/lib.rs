@@ -2,7 +2,7 @@
 
 pub mod login;
 
-use pipe_identity_oidc::{Oidc, OidcConfig};
+use pipe_identity_oidc::{Oidc, OidcConfig, RelyingParty, RelyingPartyConfig};
 use pipe_identity_zitadel::{Zitadel, ZitadelConfig};
 use pipe_memory_cognee::{Cognee, CogneeConfig};
 use pipe_registry::Registry;
@@ -45,6 +45,7 @@ pub fn registry() -> Registry {
         .with_identity_kind::<ZitadelConfig, _, _>("zitadel", Zitadel::new)
         .with_identity_kind::<InMemoryConfig, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
         .with_memory_kind::<CogneeConfig, _, _>("cognee", Cognee::new)
+        .with_login_kind::<RelyingPartyConfig, _, _>("oidc", RelyingParty::new)
 }
 
 /// The root README's snippets are tests.

@@ -64,7 +64,9 @@ async fn a_document_leads_to_openbao() {
 fn the_samples_load() {
     assert!(load("pipe.toml").identity("default").is_ok());
     assert_eq!(load("openbao.yaml").secrets("eu").unwrap().name(), "openbao-eu");
-    assert_eq!(load("oidc.toml").identity("default").unwrap().name(), "oidc");
+    let oidc = load("oidc.toml");
+    assert_eq!(oidc.identity("default").unwrap().name(), "oidc");
+    assert_eq!(oidc.login("default").unwrap().name(), "oidc-login");
 }
 
 /// `PIPE_UPDATE=1 cargo test -p pipe-examples --test registry` writes it anew.

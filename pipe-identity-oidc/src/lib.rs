@@ -45,7 +45,7 @@ pub use self::reader::{ClaimsReader, VerifiedToken};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisConfig, RedisSessions};
 pub use self::relying_party::{
-    DeviceLogin, LoginClient, PushedRequests, RelyingParty, RelyingPartyConfig, SessionTimes,
-    UserInfoUse,
+    DeviceLogin, LoginClient, MemorySessionsConfig, PushedRequests, RelyingParty,
+    RelyingPartyConfig, SessionTimes, SessionsConfig, UserInfoUse,
 };
 pub use pipe_core::rbac::GroupGrant;

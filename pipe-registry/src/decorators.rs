@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipe_core::identity::UserLogin;
 use pipe_core::wrap::{CachePolicy, Cached, Observed, Observer, Retry, RetryPolicy, Timeout};
 use pipe_core::{Error, ErrorKind, GovernanceMemory, IdentityPlugin, SecretsPlugin};
 use serde::Deserialize;
@@ -22,11 +23,12 @@ pub(crate) struct Decorators {
     cache: Option<CachePolicy>,
 }
 
-/// What to put around a memory. From the inside out: a bound on each attempt, repetition.
+/// What to put around a plugin whose answers are not kept. From the inside out: a bound on each
+/// attempt, repetition.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct MemoryDecorators {
-    /// How long each attempt may take, such as `5m`: room for the largest addition.
+pub(crate) struct UncachedDecorators {
+    /// How long each attempt may take, such as `5s`. What is added to a memory takes minutes.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     timeout: Option<Duration>,
@@ -47,7 +49,7 @@ impl Check for Decorators {
     }
 }
 
-impl Check for MemoryDecorators {
+impl Check for UncachedDecorators {
     fn check(&self) -> Vec<(&'static str, Error)> {
         faults(self.timeout, self.retry.as_ref(), None)
     }
@@ -94,4 +96,6 @@ macro_rules! decorate {
 decorate!(around_secrets, SecretsPlugin, Decorators, cache);
 decorate!(around_identity, IdentityPlugin, Decorators, cache);
 // What was added to a memory is found by the next search, whoever added it.
-decorate!(around_memory, GovernanceMemory, MemoryDecorators);
+decorate!(around_memory, GovernanceMemory, UncachedDecorators);
+// A session that has ended is nothing to anybody any more.
+decorate!(around_login, UserLogin, UncachedDecorators);

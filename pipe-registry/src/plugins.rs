@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use pipe_core::identity::UserLogin;
 use pipe_core::{
     Error, ErrorKind, GovernanceMemory, Health, HealthStatus, IdentityPlugin, Plugin, Result,
     SecretsPlugin,
@@ -19,6 +20,7 @@ pub struct Plugins {
     pub(crate) secrets: BTreeMap<String, Arc<dyn SecretsPlugin>>,
     pub(crate) identity: BTreeMap<String, Arc<dyn IdentityPlugin>>,
     pub(crate) memory: BTreeMap<String, Arc<dyn GovernanceMemory>>,
+    pub(crate) login: BTreeMap<String, Arc<dyn UserLogin>>,
 }
 
 /// How all plugins are.
@@ -56,6 +58,14 @@ impl Plugins {
         find(&self.memory, "memory", instance)
     }
 
+    /// The login of this instance; `default` when the section is a single entry.
+    ///
+    /// # Errors
+    /// `NotFound`, naming the instances that there are.
+    pub fn login(&self, instance: &str) -> Result<Arc<dyn UserLogin>> {
+        find(&self.login, "login", instance)
+    }
+
     /// All secrets plugins with the names of their instances, in the order of these.
     pub fn all_secrets(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn SecretsPlugin>)> {
         self.secrets.iter().map(|(name, plugin)| (name.as_str(), plugin))
@@ -69,6 +79,11 @@ impl Plugins {
     /// All memories with the names of their instances, in the order of these.
     pub fn all_memory(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn GovernanceMemory>)> {
         self.memory.iter().map(|(name, plugin)| (name.as_str(), plugin))
+    }
+
+    /// All logins with the names of their instances, in the order of these.
+    pub fn all_logins(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn UserLogin>)> {
+        self.login.iter().map(|(name, plugin)| (name.as_str(), plugin))
     }
 
     /// Asks all plugins at once how they are (REQ 001-104). It takes as long as the slowest answer.
@@ -110,7 +125,11 @@ impl Plugins {
             let plugin: &dyn Plugin = &**plugin;
             (format!("memory.{name}"), plugin)
         });
-        secrets.chain(identity).chain(memory)
+        let login = self.login.iter().map(|(name, plugin)| {
+            let plugin: &dyn Plugin = &**plugin;
+            (format!("login.{name}"), plugin)
+        });
+        secrets.chain(identity).chain(memory).chain(login)
     }
 }
 

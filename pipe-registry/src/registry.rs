@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use pipe_core::identity::UserLogin;
 use pipe_core::wrap::Observer;
 use pipe_core::{GovernanceMemory, IdentityPlugin, Result, SecretsPlugin};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::decorators::{around_identity, around_memory, around_secrets};
+use crate::decorators::{around_identity, around_login, around_memory, around_secrets};
 use crate::document::{self, Format};
 use crate::kind::{Kind, Kinds};
 use crate::section::Document;
@@ -25,6 +26,7 @@ pub struct Registry {
     pub(crate) secrets: Kinds<dyn SecretsPlugin>,
     pub(crate) identity: Kinds<dyn IdentityPlugin>,
     pub(crate) memory: Kinds<dyn GovernanceMemory>,
+    pub(crate) login: Kinds<dyn UserLogin>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -74,6 +76,19 @@ impl Registry {
         self
     }
 
+    /// Adds a kind of login.
+    #[must_use]
+    pub fn with_login_kind<C, P, F>(mut self, kind: impl Into<String>, make: F) -> Self
+    where
+        C: DeserializeOwned + JsonSchema,
+        P: UserLogin,
+        F: Fn(C) -> Result<P> + Send + Sync + 'static,
+    {
+        let make = move |config| make(config).map(|plugin| Arc::new(plugin) as Arc<_>);
+        self.login.insert(kind.into(), Kind::new::<C>(make));
+        self
+    }
+
     /// Tells this observer of every call to every plugin, around all other decorators.
     #[must_use]
     pub fn with_observer(self, observer: impl Observer) -> Self {
@@ -97,6 +112,9 @@ impl Registry {
             }),
             memory: document.section("memory", &self.memory, &|plugin, decorators| {
                 around_memory(plugin, decorators, observer)
+            }),
+            login: document.section("login", &self.login, &|plugin, decorators| {
+                around_login(plugin, decorators, observer)
             }),
         };
         document.into_faults().map(|()| plugins)
@@ -123,6 +141,7 @@ impl fmt::Debug for Registry {
             .field("secrets", &self.secrets.keys().collect::<BTreeSet<_>>())
             .field("identity", &self.identity.keys().collect::<BTreeSet<_>>())
             .field("memory", &self.memory.keys().collect::<BTreeSet<_>>())
+            .field("login", &self.login.keys().collect::<BTreeSet<_>>())
             .field("observer", &self.observer)
             .finish()
     }

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::Registry;
-use crate::decorators::{Decorators, MemoryDecorators};
+use crate::decorators::{Decorators, UncachedDecorators};
 use crate::kind::Kinds;
 
 /// What the schema of settings is generated with, wherever it is.
@@ -33,8 +33,12 @@ impl Registry {
             sections.push(("identity", entry(&self.identity, &decorators, &mut generator)));
         }
         if !self.memory.is_empty() {
-            let decorators = generator.subschema_for::<MemoryDecorators>();
+            let decorators = generator.subschema_for::<UncachedDecorators>();
             sections.push(("memory", entry(&self.memory, &decorators, &mut generator)));
+        }
+        if !self.login.is_empty() {
+            let decorators = generator.subschema_for::<UncachedDecorators>();
+            sections.push(("login", entry(&self.login, &decorators, &mut generator)));
         }
         let mut definitions = generator.take_definitions(true);
         definitions.extend(sections.into_iter().map(|(name, entry)| (name.to_owned(), entry)));
@@ -52,6 +56,7 @@ impl Registry {
                 "secrets": section("secrets", self.secrets.is_empty()),
                 "identity": section("identity", self.identity.is_empty()),
                 "memory": section("memory", self.memory.is_empty()),
+                "login": section("login", self.login.is_empty()),
             },
             "$defs": definitions,
         })

@@ -10,7 +10,7 @@ use crate::plugins::DEFAULT;
 use crate::words::list;
 use crate::{Fault, Faults};
 
-const SECTIONS: [&str; 4] = ["development", "identity", "memory", "secrets"];
+const SECTIONS: [&str; 5] = ["development", "identity", "login", "memory", "secrets"];
 const ENTRY: [&str; 3] = ["kind", "settings", "decorators"];
 
 /// A document while it is read: what is wrong is collected, and reading goes on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_core::identity::{MemorySessions, TenantId};
+use pipe_core::identity::TenantId;
 use pipe_core::{ConfigFaults, Result};
 use pipe_http::ServerAddress;
 use url::Url;
@@ -37,7 +37,9 @@ impl RelyingPartyConfig {
         let policies = faults.keep_below("issuer", logout_policies(&self.issuer));
         let endpoints =
             id_tokens.as_ref().and_then(|tokens| self.endpoints(&tokens.keys, &mut faults));
-        let (Some(id_tokens), Some(endpoints), Some(policies)) = (id_tokens, endpoints, policies)
+        let store = faults.keep_below("sessions", self.sessions.clone().store());
+        let (Some(id_tokens), Some(endpoints), Some(policies), Some(store)) =
+            (id_tokens, endpoints, policies, store)
         else {
             return Err(faults.into_error());
         };
@@ -52,7 +54,6 @@ impl RelyingPartyConfig {
             policies,
             keys: Arc::clone(&id_tokens.keys),
         };
-        let store = self.sessions.unwrap_or_else(|| Arc::new(MemorySessions::new()));
         Ok(Inner {
             name: self.name,
             client: Client {

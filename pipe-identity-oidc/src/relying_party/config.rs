@@ -9,6 +9,7 @@ use pipe_core::Clock;
 use pipe_core::identity::{RoleResolver, SessionStore};
 use serde::Deserialize;
 
+use super::SessionsConfig;
 use crate::{AudienceParameter, ClientAuthentication, IssuerConfig};
 
 /// Where people log in, as which client we ask the provider, and how long their sessions last.
@@ -37,7 +38,8 @@ use crate::{AudienceParameter, ClientAuthentication, IssuerConfig};
 ///     "authentication": { "method": "client_secret_basic", "secret": { "env": "CLIENT_SECRET" } }
 ///   },
 ///   "redirect_uri": "https://shop.example/auth/callback",
-///   "session": { "idle": "30m", "longest": "12h" }
+///   "session": { "idle": "30m", "longest": "12h" },
+///   "sessions": { "store": "memory", "max_sessions": 10000 }
 /// }
 /// # "#;
 /// # let config: pipe_identity_oidc::RelyingPartyConfig = serde_json::from_str(document).unwrap();
@@ -94,9 +96,9 @@ pub struct RelyingPartyConfig {
     /// How long sessions last.
     #[serde(default)]
     pub session: SessionTimes,
-    /// Where sessions are kept; in this process when absent. Not part of a document.
-    #[serde(skip)]
-    pub sessions: Option<Arc<dyn SessionStore>>,
+    /// Where sessions are kept; in this process when absent.
+    #[serde(default)]
+    pub sessions: SessionsConfig,
     /// Looks roles up elsewhere, for each request; those in tokens then count for nothing. Not part
     /// of a document.
     #[serde(skip)]
@@ -142,7 +144,7 @@ impl RelyingPartyConfig {
             pushed_requests: PushedRequests::default(),
             login_time: default_login_time(),
             session: SessionTimes::default(),
-            sessions: None,
+            sessions: SessionsConfig::default(),
             roles: None,
             clock: Clock::default(),
         }
@@ -225,7 +227,7 @@ impl RelyingPartyConfig {
     /// Where sessions are kept, so that all instances of the application know them.
     #[must_use]
     pub fn with_sessions(self, sessions: Arc<dyn SessionStore>) -> Self {
-        Self { sessions: Some(sessions), ..self }
+        Self { sessions: SessionsConfig::Given(sessions), ..self }
     }
 
     /// Looks roles up elsewhere. It is asked for each request: see

@@ -11,6 +11,7 @@ mod logout;
 mod record;
 mod renew;
 mod sealed;
+mod sessions;
 mod tokens;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use self::logout::LogoutTokens;
 use self::record::{Session, seconds};
 use self::renew::{Flights, MOST_TRIES, ends_the_session};
 use self::sealed::{Seal, Use};
+pub use self::sessions::{MemorySessionsConfig, SessionsConfig};
 use self::tokens::Client;
 use crate::{Preset, ProviderStatus};
 
@@ -244,8 +246,11 @@ impl Plugin for RelyingParty {
         &self.0.name
     }
 
+    /// That of the provider and that of the store.
     async fn health(&self) -> Health {
-        crate::health::of(self.0.client.endpoints.provider()).await
+        let provider = crate::health::of(self.0.client.endpoints.provider());
+        let store = crate::health::of_store(&*self.0.store);
+        crate::health::worst(<[Health; 2]>::from(tokio::join!(provider, store)))
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use pipe_core::identity::{
     BearerToken, SessionKey, SessionRecord, SessionTag, StoredSession, UserSession,
 };
-use pipe_core::{Error, ErrorKind, LoginFault, Result, TokenFault};
+use pipe_core::{Error, ErrorKind, HealthStatus, LoginFault, Plugin as _, Result, TokenFault};
 use pipe_testkit::issuer::{Fault, OldKeys};
 
 use super::*;
@@ -21,6 +21,8 @@ const PERIOD: Duration = Duration::from_secs(600);
 struct Failing {
     sessions: MemorySessions,
     replaces: Mutex<VecDeque<Next>>,
+    /// Nothing can be looked up.
+    is_down: AtomicBool,
     /// These logout tokens arrive before the next session is kept.
     logouts: Mutex<Vec<(Arc<TestIssuer>, RelyingParty, BearerToken)>>,
     /// No mark is kept but the first.
@@ -62,6 +64,9 @@ impl SessionStore for Failing {
     }
 
     async fn get(&self, key: &SessionKey) -> Result<Option<StoredSession>> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "the store is down"));
+        }
         self.sessions.get(key).await
     }
 
@@ -90,6 +95,16 @@ async fn failing() -> (TestIssuer, Arc<Failing>, RelyingParty) {
     let store = Arc::new(Failing::default());
     let login = login(config(&issuer).with_sessions(Arc::clone(&store) as Arc<dyn SessionStore>));
     (issuer, store, login)
+}
+
+#[tokio::test]
+async fn a_login_whose_store_is_down_is_not_healthy() {
+    let (_issuer, store, login) = failing().await;
+    assert_eq!(login.health().await.status, HealthStatus::Healthy);
+    store.is_down.store(true, Ordering::Relaxed);
+    let health = login.health().await;
+    assert_eq!(health.status, HealthStatus::Unhealthy);
+    assert_eq!(health.reason, "the store is down");
 }
 
 /// G7: the refresh token that was used is spent, so nothing but the answer renews the session again.

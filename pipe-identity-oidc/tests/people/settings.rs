@@ -6,7 +6,7 @@ use pipe_core::{ErrorKind, SecretSource};
 use pipe_identity_oidc::jwt::Algorithm;
 use pipe_identity_oidc::{
     ClientAuthentication, IntrospectionConfig, IssuerConfig, Keys, LoginClient, RelyingParty,
-    RelyingPartyConfig, SessionTimes,
+    RelyingPartyConfig, SessionTimes, SessionsConfig,
 };
 
 use crate::client;
@@ -17,13 +17,17 @@ fn faults(config: RelyingPartyConfig) -> Vec<String> {
     error.contexts().map(|(setting, _)| setting.to_owned()).collect()
 }
 
+fn no_sessions() -> SessionsConfig {
+    serde_json::from_str(r#"{ "store": "memory", "max_logins": 0 }"#).unwrap()
+}
+
 #[test]
 fn all_faults_are_told_at_once() {
     let secret = SecretSource::Value("secret".into());
     let issuer = IssuerConfig::new("http://idp.example")
         .with_introspection(IntrospectionConfig::new("rs", ClientAuthentication::none()));
     let key = ClientAuthentication::private_key_jwt(secret, Algorithm::Hs256);
-    let config = RelyingPartyConfig::new(issuer, LoginClient::new("", key), "/callback")
+    let mut config = RelyingPartyConfig::new(issuer, LoginClient::new("", key), "/callback")
         .with_name("a b")
         .with_post_logout_redirect_uri("https://shop.example/#out")
         .with_scope("two words")
@@ -31,6 +35,7 @@ fn all_faults_are_told_at_once() {
         .with_assurance("")
         .with_login_time(Duration::from_secs(2 * 3600))
         .with_session(SessionTimes::new().with_idle(Duration::ZERO).with_longest(Duration::MAX));
+    config.sessions = no_sessions();
     let told = faults(config);
     for setting in [
         "name",
@@ -46,6 +51,7 @@ fn all_faults_are_told_at_once() {
         "login_time",
         "session.idle",
         "session.longest",
+        "sessions.max_logins",
     ] {
         assert!(told.iter().any(|told| told == setting), "{setting}: {told:?}");
     }

@@ -3,6 +3,7 @@
 mod canary;
 mod entries;
 mod faults;
+mod login;
 mod memory;
 mod plugins;
 mod schema;
@@ -10,6 +11,7 @@ mod schema;
 use std::collections::BTreeMap;
 
 use pipe_core::{Error, ErrorKind, Result, SecretSource, SecretValue};
+use pipe_identity_oidc::{RelyingParty, RelyingPartyConfig};
 use pipe_memory_cognee::{Cognee, CogneeConfig};
 use pipe_registry::{Faults, Format, Plugins, Registry};
 use pipe_secrets_openbao::{OpenBao, OpenBaoConfig};
@@ -59,6 +61,7 @@ fn registry() -> Registry {
         .with_secrets_kind::<Settings, _, _>("in-memory", in_memory)
         .with_identity_kind::<Settings, _, _>("in-memory", |_| Ok(InMemoryIdentity::new()))
         .with_memory_kind::<CogneeConfig, _, _>("cognee", Cognee::new)
+        .with_login_kind::<RelyingPartyConfig, _, _>("oidc", RelyingParty::new)
 }
 
 fn load(toml: &str) -> Result<Plugins, Faults> {

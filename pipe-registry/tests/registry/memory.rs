@@ -51,7 +51,7 @@ fn a_memory_is_not_cached() {
         "memory.decorators: has an unknown setting; the known ones are `timeout`, `retry`";
     assert_eq!(faults(&document), [expected]);
     let schema = registry().schema();
-    let decorators = &schema["$defs"]["MemoryDecorators"]["properties"];
+    let decorators = &schema["$defs"]["UncachedDecorators"]["properties"];
     assert!(decorators["cache"].is_null() && decorators["retry"].is_object(), "{decorators}");
     assert_eq!(schema["$defs"]["memory"]["properties"]["kind"]["enum"], json!(["cognee"]));
 }
