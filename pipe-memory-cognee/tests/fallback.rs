@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use pipe_core::memory::{
-    DataPoint, Domain, GovernanceMemory, Integration, IntegrationPath, IntegrationStatus,
-    MemoryKey, SearchQuery, Source,
+    Custom, DataPoint, DataPointKind, Domain, GovernanceMemory, Integration, IntegrationPath,
+    IntegrationStatus, MemoryKey, SearchQuery, Source,
 };
 use pipe_core::{ErrorKind, Health, HealthStatus, Plugin as _};
 use pipe_http::HttpConfig;
@@ -279,6 +279,22 @@ async fn a_server_that_hangs_is_waited_for_once() {
     assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
     assert!(added.iter().all(Result::is_ok), "{added:?}");
     assert_eq!(memory.waiting(), 20);
+}
+
+/// Nobody could read it again, and everything behind it would wait for ever.
+#[tokio::test]
+async fn what_cannot_be_read_again_does_not_wait() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    let deep = (0..200).fold(serde_json::Value::from(1), |inner, _| vec![inner].into());
+    let kind = DataPointKind::custom("Runbook").expect("legal");
+    let custom = Custom::new(kind, MemoryKey::new("deep").expect("legal"));
+    let added = memory.add_datapoints(&[custom.with_property("deep", deep).into()], &[]).await;
+    assert_eq!(added.expect_err("it is too deep").kind(), ErrorKind::InvalidArgument);
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    server.fail_with(None);
+    assert_eq!(memory.deliver().await.expect("the server is back").delivered, 1);
 }
 
 #[tokio::test]
