@@ -94,11 +94,22 @@ const GRAPH: TooLarge = (
     "raise `http.max_body`: two kilobytes for each data point are enough for most",
 );
 
-/// Each of the data points that the server has compared is in the answer several times.
+/// A data point that was found is in the answer several times.
 pub(crate) const FOUND: TooLarge = (
     "what was found is larger than `http.max_body`",
-    "raise `http.max_body`: a search needs room for a hundred data points, ten times over",
+    "raise `http.max_body`: a search needs room for the largest data point, ten times over",
 );
+
+/// Pieces of texts, and on a server without access control those of all datasets.
+pub(crate) const PIECES: TooLarge = (
+    "the pieces of texts that were found are larger than `http.max_body`",
+    "raise `http.max_body`, or ask for fewer",
+);
+
+/// Whether an answer was larger than the bound.
+pub(crate) fn does_not_fit(error: &Error) -> bool {
+    error.context("max_body").is_some()
+}
 
 /// A bound that an answer does not fit into is a setting to change.
 pub(crate) fn too_large(error: Error, (message, hint): TooLarge) -> Error {
