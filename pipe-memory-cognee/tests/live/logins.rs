@@ -4,6 +4,7 @@ use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey, SearchQu
 use pipe_core::{ErrorKind, Plugin as _, SecretSource};
 use pipe_memory_cognee::{Auth, Cognee};
 
+use crate::patient::Patient;
 use crate::server::{self, Posture, Server};
 
 async fn works(memory: &Cognee) {
@@ -12,7 +13,7 @@ async fn works(memory: &Cognee) {
     memory.add_datapoints(std::slice::from_ref(&domain), &[]).await.expect("the add");
     let hits = memory.search_integrations(&SearchQuery::new("cards")).await.expect("the search");
     assert_eq!(hits.into_iter().map(|hit| hit.point).collect::<Vec<_>>(), [domain]);
-    let health = memory.health().await;
+    let health = Patient(memory.clone()).health().await;
     assert!(health.is_serving(), "{health:?}");
 }
 

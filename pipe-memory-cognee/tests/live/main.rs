@@ -2,14 +2,17 @@
 
 mod crashes;
 mod logins;
+mod patient;
 mod scale;
 mod server;
 mod texts;
 
 use pipe_memory_cognee::Cognee;
 
-async fn cognee() -> Option<(Cognee, ())> {
-    Some((server::shared().await?.memory(), ()))
+use crate::patient::Patient;
+
+async fn cognee() -> Option<(Patient, ())> {
+    Some((Patient(server::shared().await?.memory()), ()))
 }
 
 async fn denied() -> Option<(Cognee, ())> {
