@@ -131,6 +131,38 @@ async fn a_dataset_that_somebody_shares_for_reading_is_not_written_to() {
     }
 }
 
+/// Who may have an account may share what they like, under any name.
+#[tokio::test]
+async fn a_dataset_of_somebody_else_does_not_take_the_place_of_ours() {
+    let (memory, server) = with_key().await;
+    memory.add_datapoints(&[domain(1)], &[]).await.expect("the import");
+    server.share_dataset("governance");
+    let memory = self::memory(&server, key(&server));
+    let hits = memory.search_integrations(&SearchQuery::new("cards")).await;
+    assert_eq!(hits.expect("the search").len(), 1);
+    memory.add_datapoints(&[domain(2)], &[]).await.expect("the import");
+    let hits = memory.search_integrations(&SearchQuery::new("cards")).await;
+    assert_eq!(hits.expect("the search").len(), 2);
+}
+
+#[tokio::test]
+async fn of_several_that_others_share_none_is_chosen() {
+    let (memory, server) = with_key().await;
+    server.share_dataset("governance");
+    memory.add_datapoints(&[domain(1)], &[]).await.expect("one is shared, for writing");
+    server.share_dataset("governance");
+    let memory = self::memory(&server, key(&server));
+    let errors = [
+        memory.add_datapoints(&[domain(1)], &[]).await.err(),
+        memory.search_integrations(&SearchQuery::new("cards")).await.err(),
+    ];
+    for error in errors {
+        let error = error.expect("it is not clear which");
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+        assert_eq!(error.context("setting"), Some("dataset"));
+    }
+}
+
 fn integration(i: usize) -> DataPoint {
     let key = |text: String| MemoryKey::new(text).expect("legal");
     let source = key(if i.is_multiple_of(500) { "rare".into() } else { format!("d{}", i % 7) });

@@ -46,6 +46,16 @@ async fn what_the_server_does_not_take_is_told_as_such() {
     }
 }
 
+/// Who has an account may share what they like, under any name, and the server lists it first.
+#[tokio::test]
+async fn a_dataset_of_somebody_else_does_not_take_the_place_of_ours() {
+    let Some(server) = server::shared().await else { return };
+    let theirs = server.with_twin("pipe-live-twin").await;
+    works(&server.memory_in("pipe-live-twin")).await;
+    let hits = theirs.search_integrations(&SearchQuery::new("cards")).await.expect("the search");
+    assert_eq!(hits, []);
+}
+
 #[tokio::test]
 async fn a_server_without_access_control_answers_the_same() {
     let Some(server) = Server::start(Posture::Open).await else { return };
