@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::relation::check_name;
 use super::{DataPoint, DataPointKind, Relation};
 use crate::{Error, ErrorKind, Result};
 
@@ -19,9 +20,9 @@ pub const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// `InvalidArgument` for more than [`MAX_DATA_POINTS`] or [`MAX_RELATIONS`], for a data point of more
-/// than [`MAX_DATA_POINT`] bytes, for a property that is deeper than [`MAX_DEPTH`], and for a
-/// [`Custom`](super::Custom) data point of a kind that has a type of its own, whose place it would
-/// take.
+/// than [`MAX_DATA_POINT`] bytes, for a property that is deeper than [`MAX_DEPTH`], for a relation whose
+/// name [`Relation::new`] would refuse, and for a [`Custom`](super::Custom) data point of a kind that
+/// has a type of its own, whose place it would take.
 pub fn check_batch(points: &[DataPoint], relations: &[Relation]) -> Result<()> {
     let fault = |message, count: usize, limit: usize| {
         Err(Error::new(ErrorKind::InvalidArgument, message)
@@ -34,6 +35,7 @@ pub fn check_batch(points: &[DataPoint], relations: &[Relation]) -> Result<()> {
     if relations.len() > MAX_RELATIONS {
         return fault("too many relations in one call", relations.len(), MAX_RELATIONS);
     }
+    relations.iter().try_for_each(|relation| check_name(&relation.name))?;
     for point in points {
         if let DataPoint::Custom(custom) = point {
             let fault = |message| {
