@@ -73,15 +73,37 @@ impl Inner {
         Ok(id)
     }
 
-    /// The id of the dataset of this name. The server shows only those that the user may read.
+    /// The id of the dataset of this name: the user's own, or the one that somebody shares. The
+    /// server shows only those that the user may read.
     pub(crate) async fn find_dataset(&self, name: &str) -> Result<Option<String>> {
         let datasets = self.api.send(&Call::get(&["api", "v1", "datasets"])).await?.json()?;
         let datasets = datasets.as_array();
         let datasets =
             datasets.ok_or_else(|| unexpected("the datasets come in an unknown form"))?;
-        let found = datasets.iter().find(|dataset| dataset["name"] == *name);
-        let id = found.and_then(|dataset| dataset["id"].as_str());
-        Ok(id.filter(|id| DataPointId::parse(id).is_some()).map(str::to_owned))
+        let found: Vec<_> = datasets.iter().filter(|dataset| dataset["name"] == *name).collect();
+        let found = match &*found {
+            [] => return Ok(None),
+            [one] => one,
+            // Anybody may share a dataset of this name, whose data points are not to be ours.
+            several => self.own(several).await?,
+        };
+        let id = found["id"].as_str().filter(|id| DataPointId::parse(id).is_some());
+        Ok(id.map(str::to_owned))
+    }
+
+    /// The one that belongs to the user.
+    async fn own<'a>(&self, datasets: &[&'a Value]) -> Result<&'a Value> {
+        let me = self.api.send(&Call::get(&["api", "v1", "users", "me"])).await?.json()?;
+        let me = me["id"].as_str().ok_or_else(|| unexpected("the user has no id"))?;
+        let own = datasets.iter().find(|dataset| dataset["ownerId"] == *me);
+        own.copied().ok_or_else(|| {
+            Error::new(
+                ErrorKind::ConfigInvalid,
+                "several datasets of this name are shared with the user, who has none",
+            )
+            .with("setting", "dataset")
+            .hint("set `dataset` to a name that nobody else uses, or share one of them only")
+        })
     }
 }
 
@@ -94,11 +116,22 @@ const GRAPH: TooLarge = (
     "raise `http.max_body`: two kilobytes for each data point are enough for most",
 );
 
-/// Each of the data points that the server has compared is in the answer several times.
+/// A data point that was found is in the answer several times.
 pub(crate) const FOUND: TooLarge = (
     "what was found is larger than `http.max_body`",
-    "raise `http.max_body`: a search needs room for a hundred data points, ten times over",
+    "raise `http.max_body`: a search needs room for the largest data point, ten times over",
 );
+
+/// Pieces of texts, and on a server without access control those of all datasets.
+pub(crate) const PIECES: TooLarge = (
+    "the pieces of texts that were found are larger than `http.max_body`",
+    "raise `http.max_body`, or ask for fewer",
+);
+
+/// Whether an answer was larger than the bound.
+pub(crate) fn does_not_fit(error: &Error) -> bool {
+    error.context("max_body").is_some()
+}
 
 /// A bound that an answer does not fit into is a setting to change.
 pub(crate) fn too_large(error: Error, (message, hint): TooLarge) -> Error {

@@ -160,7 +160,7 @@ impl<P: GovernanceMemory> Fallback<P> {
         answer
     }
 
-    async fn deliver_in_turn(&self, queue: &Queue) -> Result<Delivery> {
+    async fn deliver_in_turn(&self, queue: &Arc<Queue>) -> Result<Delivery> {
         let mut delivery = Delivery::default();
         while let Some((points, relations)) = queue.front().await? {
             match self.server.add_datapoints(&points, &relations).await {

@@ -42,8 +42,9 @@ pub(crate) struct Inner {
 
 /// How many data points go into one archive, those that relations need included.
 const BATCH: usize = 1_000;
-/// How many relations go into one archive.
-const BATCH_RELATIONS: usize = 5_000;
+/// How many relations go into one archive. Each takes half as long as a data point, and `write_timeout`
+/// is for both.
+const BATCH_RELATIONS: usize = 3_000;
 /// A health check takes no longer.
 const HEALTH: Duration = Duration::from_secs(5);
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -97,38 +98,41 @@ impl Queue {
             if let Some(read) = blocking(move || Snapshot::read(&path)).await? {
                 return Ok(Some((read.points, read.relations)));
             }
-            // Somebody has taken the file away, or forgot the batch and was dropped before saying so.
-            self.state().waiting.pop_front();
+            // Somebody has taken the file away.
+            self.state().waiting.retain(|(waiting, _)| *waiting != number);
         }
     }
 
     /// Forgets the batch that has waited longest.
-    pub(crate) async fn pop(&self) -> Result<()> {
-        let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(()) };
-        let path = self.path(number);
-        blocking(move || match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(inaccessible(&path)),
-            _ => Ok(()),
-        })
-        .await?;
-        self.state().waiting.pop_front();
-        Ok(())
+    pub(crate) async fn pop(self: &Arc<Self>) -> Result<()> {
+        self.take_front(|path| fs::remove_file(path), |_| {}).await
     }
 
     /// Keeps the batch that has waited longest for a person, out of the way of the others.
-    pub(crate) async fn put_aside(&self) -> Result<()> {
+    pub(crate) async fn put_aside(self: &Arc<Self>) -> Result<()> {
+        let rename = |path: &Path| fs::rename(path, path.with_extension("refused"));
+        self.take_front(rename, |state| state.set_aside += 1).await
+    }
+
+    /// The state changes together with the file, even when the caller goes away.
+    async fn take_front(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+        note: impl FnOnce(&mut State) + Send + 'static,
+    ) -> Result<()> {
         let Some((number, _)) = self.state().waiting.front().copied() else { return Ok(()) };
-        let path = self.path(number);
-        let aside = path.with_extension("refused");
-        blocking(move || match fs::rename(&path, aside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(inaccessible(&path)),
-            _ => Ok(()),
+        let queue = Arc::clone(self);
+        blocking(move || {
+            let path = queue.path(number);
+            match change(&path) {
+                Ok(()) => note(&mut queue.state()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => return Err(inaccessible(&path)),
+            }
+            queue.state().waiting.retain(|(waiting, _)| *waiting != number);
+            Ok(())
         })
-        .await?;
-        let mut state = self.state();
-        state.waiting.pop_front();
-        state.set_aside += 1;
-        Ok(())
+        .await
     }
 
     fn path(&self, number: u64) -> PathBuf {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Cognee;
 use crate::api::{Call, Patience, Reply, unexpected};
+use crate::dataset::{PIECES, too_large};
 use crate::documents::key_of;
 use crate::error::Fault;
 use crate::plugin::Inner;
@@ -144,7 +145,7 @@ impl Inner {
             "include_references": true,
         });
         let call = Call::post(&["api", "v1", "recall"], &body).with_patience(patience);
-        match self.api.send(&call).await? {
+        match self.api.send(&call).await.map_err(|error| too_large(error, PIECES))? {
             Reply::Json(answer) => Ok(Some(answer)),
             Reply::Refused(Fault::NoData, _) => Ok(None),
             Reply::Refused(_, error) => Err(error),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::unexpected;
 use crate::context;
-use crate::dataset::{Ask, FOUND, too_large};
+use crate::dataset::{Ask, FOUND, does_not_fit, too_large};
 use crate::local::rank;
 use crate::plugin::Inner;
 
@@ -16,33 +16,46 @@ use crate::plugin::Inner;
 /// compares no more than the hundred nearest texts of a kind, however many are asked for.
 const NARROW: usize = 100;
 const WIDE: usize = 1_000;
+/// How many where those of long texts do not fit into `http.max_body`, one after another.
+const NARROWER: [usize; 5] = [25, 12, 6, 3, 1];
+
+/// What the server finds near.
+struct Near {
+    /// How similar each is.
+    found: Vec<(DataPoint, f64)>,
+    /// Whether the server would have told of more edges, had it been asked for them.
+    has_more: bool,
+}
 
 impl Inner {
     pub(crate) async fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
         query.check()?;
         let is_filtered =
             !query.kinds.is_empty() || query.domain.is_some() || query.outcome.is_some();
-        let Some((near, edges)) = self.near(query, NARROW).await? else { return Ok(Vec::new()) };
-        let hits = admitted(query, &near);
-        if hits.len() == query.limit {
+        let (mut near, mut fits) = (self.near(query, NARROW).await, true);
+        for width in NARROWER {
+            if !near.as_ref().is_err_and(does_not_fit) {
+                break;
+            }
+            (near, fits) = (self.near(query, width).await, false);
+        }
+        let near = near.map_err(|error| too_large(error, FOUND))?;
+        let Some(near) = near else { return Ok(Vec::new()) };
+        let hits = admitted(query, &near.found);
+        if hits.len() == query.limit || !(is_filtered || near.has_more) {
             return Ok(hits);
         }
-        if is_filtered {
-            return self.beyond(query, &near, hits).await;
+        if fits && !is_filtered {
+            match self.near(query, WIDE).await {
+                Err(error) if does_not_fit(&error) => {}
+                wider => return Ok(wider?.map_or(hits, |near| admitted(query, &near.found))),
+            }
         }
-        if edges < NARROW {
-            return Ok(hits);
-        }
-        let near = self.near(query, WIDE).await?;
-        Ok(near.map_or(hits, |(near, _)| admitted(query, &near)))
+        self.beyond(query, &near.found, hits).await
     }
 
-    /// What the server finds near, and how many edges its answer had; `None` when it has nothing.
-    async fn near(
-        &self,
-        query: &SearchQuery,
-        width: usize,
-    ) -> Result<Option<(Vec<(DataPoint, f64)>, usize)>> {
+    /// What the server finds near; `None` when it has nothing.
+    async fn near(&self, query: &SearchQuery, width: usize) -> Result<Option<Near>> {
         let body = |dataset: &str| {
             json!({
                 "query": query.text,
@@ -55,16 +68,15 @@ impl Inner {
                 "session_id": fresh_session(),
             })
         };
-        let answer = self.ask(|dataset| Ask::Search(body(dataset))).await;
-        let answer = answer.map_err(|error| too_large(error, FOUND))?;
+        let answer = self.ask(|dataset| Ask::Search(body(dataset))).await?;
         let Some(answer) = answer else { return Ok(None) };
         let context = context::read(&answer)
             .ok_or_else(|| unexpected("the search answers in an unknown form"))?;
-        Ok(Some((context.found, context.edges)))
+        Ok(Some(Near { found: context.found, has_more: context.edges >= width }))
     }
 
-    /// Fills up the hits with what the filters admit and the server has not compared: all of it is
-    /// further away, and is put in an order by its words.
+    /// Fills up the hits with what the filters admit and the server has not compared or told of: all
+    /// of it is further away, and is put in an order by its words.
     async fn beyond(
         &self,
         query: &SearchQuery,

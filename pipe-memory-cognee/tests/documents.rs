@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pipe_core::memory::{Domain, GovernanceMemory as _, MemoryKey, SearchQuery, Source};
 use pipe_core::{ErrorKind, SecretSource};
+use pipe_http::HttpConfig;
 use pipe_memory_cognee::{
     Auth, Cognee, CogneeConfig, CognifyEvent, CognifyReport, Document, Replaced,
 };
@@ -285,6 +286,22 @@ async fn without_access_control_only_the_memorys_own_texts_are_found() {
     let texts: Vec<_> = hits.iter().map(|hit| hit.text.as_str()).collect();
     assert_eq!(texts, ["the hub, of ours, and more"]);
     assert_eq!(others.search_documents("the hub", 5).await.expect("the search").len(), 5);
+}
+
+/// As everything does that does not fit.
+#[tokio::test]
+async fn pieces_without_room_name_the_setting() {
+    let (memory, server) = with_minutes().await;
+    let long = document("minutes/3", &"mesh ".repeat(10_000));
+    memory.add_documents(&[long]).await.expect("it is stored");
+    memory.cognify_governance_data().await.expect("the graph is made");
+    let auth = Auth::api_key(SecretSource::Value(server.create_api_key().as_str().into()));
+    let config = CogneeConfig::new(server.address(), auth)
+        .with_http(HttpConfig::new().with_max_body(20_000));
+    let small = Cognee::new(config).expect("the settings are sound");
+    let error = small.search_documents("mesh", 3).await.expect_err("there is no room for them");
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error:#}");
+    assert_eq!(error.context("setting"), Some("http.max_body"), "{error:#}");
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use pipe_core::memory::{
-    DataPoint, Domain, GovernanceMemory, Integration, IntegrationPath, IntegrationStatus,
-    MemoryKey, SearchQuery, Source,
+    Custom, DataPoint, DataPointKind, Domain, GovernanceMemory, Integration, IntegrationPath,
+    IntegrationStatus, MemoryKey, SearchQuery, Source,
 };
 use pipe_core::{ErrorKind, Health, HealthStatus, Plugin as _};
 use pipe_http::HttpConfig;
@@ -273,12 +274,29 @@ async fn a_server_that_hangs_is_waited_for_once() {
     let directory = Directory::new();
     let memory = Fallback::open(server, LocalMemory::new(), directory.policy(1000)).await;
     let memory = memory.expect("it can be opened");
-    let points: Vec<_> = (0..20).map(|i| domain(&format!("domain{i}"), "cards")).collect();
+    let points: Vec<_> = (0..40).map(|i| domain(&format!("domain{i}"), "cards")).collect();
     let start = Instant::now();
     let added = join_all(points.chunks(1).map(|one| memory.add_datapoints(one, &[]))).await;
-    assert!(start.elapsed() < limit * 4, "{:?}", start.elapsed());
+    // One after another, they would take forty times as long.
+    assert!(start.elapsed() < limit * 20, "{:?}", start.elapsed());
     assert!(added.iter().all(Result::is_ok), "{added:?}");
-    assert_eq!(memory.waiting(), 20);
+    assert_eq!(memory.waiting(), 40);
+}
+
+/// Nobody could read it again, and everything behind it would wait for ever.
+#[tokio::test]
+async fn what_cannot_be_read_again_does_not_wait() {
+    let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+    server.fail_with(ErrorKind::Unavailable);
+    let memory = open(&server, directory.policy(1000)).await;
+    let deep = (0..200).fold(serde_json::Value::from(1), |inner, _| vec![inner].into());
+    let kind = DataPointKind::custom("Runbook").expect("legal");
+    let custom = Custom::new(kind, MemoryKey::new("deep").expect("legal"));
+    let added = memory.add_datapoints(&[custom.with_property("deep", deep).into()], &[]).await;
+    assert_eq!(added.expect_err("it is too deep").kind(), ErrorKind::InvalidArgument);
+    memory.add_datapoints(&[domain("a", "cards")], &[]).await.expect("it waits");
+    server.fail_with(None);
+    assert_eq!(memory.deliver().await.expect("the server is back").delivered, 1);
 }
 
 #[tokio::test]
@@ -304,6 +322,31 @@ async fn a_batch_that_is_refused_is_set_aside_and_told() {
     server.fail_with(None);
     let Health { status, reason, .. } = memory.health().await;
     assert_eq!(status, HealthStatus::Degraded, "{reason}");
+}
+
+/// Whoever delivers may go away at any moment: what is refused is told all the same.
+#[tokio::test]
+async fn a_delivery_that_is_dropped_forgets_no_refusal() {
+    for polls in 0..12 {
+        let (server, directory) = (InMemoryGovernance::new(), Directory::new());
+        server.fail_with(ErrorKind::Unavailable);
+        let memory = open(&server, directory.policy(1000)).await;
+        memory.add_datapoints(&[domain("a", "x")], &[]).await.expect("it waits");
+        server.fail_with(ErrorKind::InvalidArgument);
+        let mut delivery = Box::pin(memory.deliver());
+        for _ in 0..polls {
+            if (&mut delivery).now_or_never().is_some() {
+                break;
+            }
+            // Time for the work on files.
+            tokio::task::spawn_blocking(|| ()).await.expect("it ends");
+        }
+        drop(delivery);
+        memory.deliver().await.expect("it is over");
+        server.fail_with(None);
+        assert_eq!(memory.waiting(), 0);
+        assert_eq!(memory.health().await.status, HealthStatus::Degraded, "after {polls} polls");
+    }
 }
 
 #[tokio::test]

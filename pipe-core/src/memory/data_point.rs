@@ -313,4 +313,17 @@ mod tests {
         let text = serde_json::to_string(&point).unwrap();
         assert_eq!(serde_json::from_str::<DataPoint>(&text).unwrap(), point);
     }
+
+    /// A rate that was stored is the rate that is read, to the last digit.
+    #[test]
+    fn a_number_survives_json() {
+        let kind = DataPointKind::custom("Runbook").unwrap();
+        let mut custom = Custom::new(kind, MemoryKey::new("a").unwrap());
+        for i in 0..1000 {
+            custom = custom.with_property(format!("{i}"), f64::from(i) / 1000.0 + 0.1);
+        }
+        let point = DataPoint::from(custom);
+        let text = serde_json::to_string(&point).unwrap();
+        assert_eq!(serde_json::from_str::<DataPoint>(&text).unwrap(), point);
+    }
 }

@@ -22,7 +22,7 @@ pub use self::governance::{
 };
 pub use self::id::{DataPointId, MemoryKey};
 pub use self::integration::{Integration, IntegrationPath, IntegrationStatus, Outcome};
-pub use self::limits::{MAX_DATA_POINT, MAX_DATA_POINTS, MAX_RELATIONS, check_batch};
+pub use self::limits::{MAX_DATA_POINT, MAX_DATA_POINTS, MAX_DEPTH, MAX_RELATIONS, check_batch};
 pub use self::query::{Hit, MAX_HITS, MAX_QUERY, SearchQuery};
 pub use self::relation::Relation;
 pub use self::report::{AddReport, Source};

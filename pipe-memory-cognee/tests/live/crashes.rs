@@ -6,6 +6,7 @@ use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey};
 use pipe_memory_cognee::{CognifyEvent, CognifyReport, Document};
 
 use crate::server::{Posture, Server};
+use crate::texts::begun;
 
 /// What was being imported is added again, and all of it is there once.
 #[tokio::test]
@@ -50,8 +51,7 @@ async fn a_run_that_died_with_the_server_does_not_hold_up_the_next() {
     let documents: Vec<_> = (0..3).map(document).collect();
     memory.add_documents(&documents).await.expect("they are stored");
     let mut events = memory.cognify_events();
-    let started = events.next().await.expect("an event").expect("it begins");
-    let CognifyEvent::Started { run: died, .. } = started else { panic!("{started:?}") };
+    let died = begun(&mut events).await;
     server.kill();
     server.restart().await;
     drop(events);
@@ -60,7 +60,10 @@ async fn a_run_that_died_with_the_server_does_not_hold_up_the_next() {
     while let Some(event) = events.next().await {
         seen.push(event.expect("all goes well"));
     }
-    assert!(matches!(&seen[0], CognifyEvent::Waiting { run, .. } if *run == died), "{seen:?}");
+    // One that was slow to say that the run had begun may have ended it by then.
+    let is_another =
+        |event: &CognifyEvent| matches!(event, CognifyEvent::Waiting { run, .. } if *run != died);
+    assert!(!seen.iter().any(is_another), "{seen:?}");
     let last = seen.last().expect("an event");
     assert!(matches!(last, CognifyEvent::Finished(CognifyReport::Completed { .. })), "{seen:?}");
     assert_eq!(memory.search_documents("claims", 9).await.expect("the search").len(), 3);

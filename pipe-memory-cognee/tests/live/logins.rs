@@ -4,6 +4,7 @@ use pipe_core::memory::{DataPoint, Domain, GovernanceMemory, MemoryKey, SearchQu
 use pipe_core::{ErrorKind, Plugin as _, SecretSource};
 use pipe_memory_cognee::{Auth, Cognee};
 
+use crate::patient::Patient;
 use crate::server::{self, Posture, Server};
 
 async fn works(memory: &Cognee) {
@@ -12,7 +13,7 @@ async fn works(memory: &Cognee) {
     memory.add_datapoints(std::slice::from_ref(&domain), &[]).await.expect("the add");
     let hits = memory.search_integrations(&SearchQuery::new("cards")).await.expect("the search");
     assert_eq!(hits.into_iter().map(|hit| hit.point).collect::<Vec<_>>(), [domain]);
-    let health = memory.health().await;
+    let health = Patient(memory.clone()).health().await;
     assert!(health.is_serving(), "{health:?}");
 }
 
@@ -43,6 +44,16 @@ async fn what_the_server_does_not_take_is_told_as_such() {
         let error = refused.expect_err("nobody let us in");
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:#}");
     }
+}
+
+/// Who has an account may share what they like, under any name, and the server lists it first.
+#[tokio::test]
+async fn a_dataset_of_somebody_else_does_not_take_the_place_of_ours() {
+    let Some(server) = server::shared().await else { return };
+    let theirs = server.with_twin("pipe-live-twin").await;
+    works(&server.memory_in("pipe-live-twin")).await;
+    let hits = theirs.search_integrations(&SearchQuery::new("cards")).await.expect("the search");
+    assert_eq!(hits, []);
 }
 
 #[tokio::test]

@@ -86,6 +86,11 @@ pub async fn a_data_point_comes_back_as_it_was_added(memory: Arc<dyn GovernanceM
             .with_description(about())
             .with_property("type", "PipeIntegration")
             .with_property("steps", serde_json::json!([1, {"two": null}, 3.5]))
+            // Of decimals, one in eight is another number to a reader that is not exact.
+            .with_property(
+                "rates",
+                (0..64).map(|i| f64::from(i) / 1000.0 + 0.1).collect::<Vec<_>>(),
+            )
             .into(),
     ];
     add(&memory, &all).await;

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
-use pipe_core::memory::{DataPoint, GovernanceMemory, MAX_DATA_POINT, SearchQuery};
+use pipe_core::memory::{
+    Custom, DataPoint, DataPointKind, GovernanceMemory, MAX_DATA_POINT, SearchQuery,
+};
 use pipe_core::{Error, ErrorKind};
+use serde_json::Value;
 
 use super::{Place, expect_kind};
 
@@ -61,10 +64,16 @@ pub async fn an_outage_is_told_by_health(memory: Arc<dyn GovernanceMemory>) {
 
 /// What is wrong in itself is refused, whether or not anybody could be asked.
 pub async fn bad_input_is_refused_without_asking(memory: Arc<dyn GovernanceMemory>) {
+    let place = Place::new("badinput");
     let large = "x".repeat(MAX_DATA_POINT);
-    let large = Place::new("badinput").integration("large").with_description(large).into();
-    let added = memory.add_datapoints(&[large], &[]).await;
-    expect_kind(added, ErrorKind::InvalidArgument);
+    let large = place.integration("large").with_description(large).into();
+    // It can be written as JSON, and not be read again.
+    let deep = (0..200).fold(Value::from(1), |inner, _| vec![inner].into());
+    let kind = DataPointKind::custom("Runbook").expect("a legal kind");
+    let deep = Custom::new(kind, place.key("deep")).with_property("deep", deep).into();
+    for point in [large, deep] {
+        expect_kind(memory.add_datapoints(&[point], &[]).await, ErrorKind::InvalidArgument);
+    }
     let found = memory.search_integrations(&SearchQuery::new(" ")).await;
     expect_kind(found, ErrorKind::InvalidArgument);
 }

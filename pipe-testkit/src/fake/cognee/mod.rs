@@ -38,6 +38,8 @@ pub enum CogneeFault {
 #[derive(Debug)]
 struct State {
     access_control: bool,
+    /// The id of the user, who is the only one with credentials.
+    user: String,
     username: String,
     password: String,
     api_keys: Vec<String>,
@@ -62,6 +64,8 @@ struct State {
 struct Dataset {
     id: String,
     name: String,
+    /// The id of the user whose it is.
+    owner: String,
     /// Whether the user may do more than read it.
     writable: bool,
     graph: Graph,
@@ -89,9 +93,10 @@ struct Run {
 }
 
 impl Dataset {
-    fn new(name: &str) -> Self {
-        let (id, name) = (random_id(), name.to_owned());
-        Self { id, name, writable: true, graph: Graph::default(), documents: Vec::new() }
+    fn new(name: &str, owner: &str) -> Self {
+        let (id, name, owner) = (random_id(), name.to_owned(), owner.to_owned());
+        let (graph, documents) = Default::default();
+        Self { id, name, owner, writable: true, graph, documents }
     }
 }
 
@@ -111,6 +116,7 @@ impl Cognee {
     async fn start_with(access_control: bool) -> Self {
         let state = Arc::new(Mutex::new(State {
             access_control,
+            user: random_id(),
             username: "default_user@example.com".to_owned(),
             password: random_id(),
             api_keys: Vec::new(),
@@ -165,6 +171,13 @@ impl Cognee {
     /// else's who shares them so.
     pub fn make_read_only(&self) {
         self.state().datasets.iter_mut().for_each(|dataset| dataset.writable = false);
+    }
+
+    /// Somebody else makes an empty dataset of this name, and shares it with the user, for writing
+    /// too. It comes before all others in the list of datasets, as one does that was shared before
+    /// they were made.
+    pub fn share_dataset(&self, name: &str) {
+        self.state().datasets.insert(0, Dataset::new(name, &random_id()));
     }
 
     /// From now on the language model refuses the server.

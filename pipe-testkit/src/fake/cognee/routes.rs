@@ -62,6 +62,9 @@ fn carry_out(state: &mut State, call: &Call) -> Reply {
         );
     }
     match (&call.method, path.as_slice()) {
+        (&Method::GET, ["api", "v1", "users", "me"]) => {
+            (200, json!({"id": state.user, "email": state.username, "tenant_id": null}))
+        }
         (&Method::GET, ["api", "v1", "datasets"]) => (200, datasets(state)),
         (&Method::POST, ["api", "v1", "remember"]) => remember(state, call, body),
         (&Method::POST, ["api", "v1", "search"]) => search(state, body),
@@ -104,7 +107,7 @@ fn is_known(state: &State, call: &Call) -> bool {
 
 fn datasets(state: &State) -> Value {
     let shown = state.datasets.iter().map(|dataset| {
-        json!({"id": dataset.id, "name": dataset.name, "createdAt": "2026-11-22T00:38:13.971976", "updatedAt": null, "ownerId": "o"})
+        json!({"id": dataset.id, "name": dataset.name, "createdAt": "2026-11-22T00:38:13.971976", "updatedAt": null, "ownerId": dataset.owner})
     });
     shown.collect()
 }
@@ -214,9 +217,11 @@ pub(super) fn for_writing<'a>(
             state.datasets.iter().position(is_it).ok_or_else(|| denied("write"))?
         }
         (None, Some(name)) => {
-            let is_it = |dataset: &Dataset| dataset.name == name && dataset.writable;
+            let is_it = |dataset: &Dataset| {
+                dataset.name == name && dataset.writable && dataset.owner == state.user
+            };
             state.datasets.iter().position(is_it).unwrap_or_else(|| {
-                state.datasets.push(Dataset::new(name));
+                state.datasets.push(Dataset::new(name, &state.user));
                 state.datasets.len() - 1
             })
         }
