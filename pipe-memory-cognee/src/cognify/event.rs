@@ -56,7 +56,8 @@ pub enum CognifyEvent {
         /// The server's id of the run.
         run: String,
     },
-    /// The server has come further. One that is busy may not say so before it has ended.
+    /// The server has come further. One that is busy may not say so before it has ended, and may say
+    /// so of our run before it says that it has begun.
     Progress(CognifyProgress),
     /// It is over.
     Finished(CognifyReport),
