@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use pipe_core::identity::{
     BearerToken, Group, LoggedIn, LoggedOut, LoginCallback, LoginRequest, LoginStart, RoleResolver,
     SessionId, SessionStore, UserLogin, UserSession, UserToken,
@@ -250,7 +251,7 @@ impl Plugin for RelyingParty {
     async fn health(&self) -> Health {
         let provider = crate::health::of(self.0.client.endpoints.provider());
         let store = crate::health::of_store(&*self.0.store);
-        crate::health::worst(<[Health; 2]>::from(tokio::join!(provider, store)))
+        crate::health::worst(<[Health; 2]>::from(join(provider, store).await))
     }
 }
 
