@@ -113,23 +113,15 @@ impl Plugins {
     }
 
     fn all(&self) -> impl Iterator<Item = (String, &dyn Plugin)> {
-        let secrets = self.secrets.iter().map(|(name, plugin)| {
-            let plugin: &dyn Plugin = &**plugin;
-            (format!("secrets.{name}"), plugin)
-        });
-        let identity = self.identity.iter().map(|(name, plugin)| {
-            let plugin: &dyn Plugin = &**plugin;
-            (format!("identity.{name}"), plugin)
-        });
-        let memory = self.memory.iter().map(|(name, plugin)| {
-            let plugin: &dyn Plugin = &**plugin;
-            (format!("memory.{name}"), plugin)
-        });
-        let login = self.login.iter().map(|(name, plugin)| {
-            let plugin: &dyn Plugin = &**plugin;
-            (format!("login.{name}"), plugin)
-        });
-        secrets.chain(identity).chain(memory).chain(login)
+        macro_rules! of {
+            ($section:ident) => {
+                self.$section.iter().map(|(name, plugin)| {
+                    let plugin: &dyn Plugin = &**plugin;
+                    (format!("{}.{name}", stringify!($section)), plugin)
+                })
+            };
+        }
+        of!(secrets).chain(of!(identity)).chain(of!(memory)).chain(of!(login))
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::Registry;
-use crate::decorators::{Decorators, UncachedDecorators};
+use crate::decorators::{Check, Decorators, UncachedDecorators};
 use crate::kind::Kinds;
 
 /// What the schema of settings is generated with, wherever it is.
@@ -23,25 +23,14 @@ impl Registry {
     #[must_use]
     pub fn schema(&self) -> Value {
         let mut generator = generator();
-        let mut sections = Vec::new();
-        if !self.secrets.is_empty() {
-            let decorators = generator.subschema_for::<Decorators>();
-            sections.push(("secrets", entry(&self.secrets, &decorators, &mut generator)));
-        }
-        if !self.identity.is_empty() {
-            let decorators = generator.subschema_for::<Decorators>();
-            sections.push(("identity", entry(&self.identity, &decorators, &mut generator)));
-        }
-        if !self.memory.is_empty() {
-            let decorators = generator.subschema_for::<UncachedDecorators>();
-            sections.push(("memory", entry(&self.memory, &decorators, &mut generator)));
-        }
-        if !self.login.is_empty() {
-            let decorators = generator.subschema_for::<UncachedDecorators>();
-            sections.push(("login", entry(&self.login, &decorators, &mut generator)));
-        }
+        let sections = [
+            definition::<_, Decorators>("secrets", &self.secrets, &mut generator),
+            definition::<_, Decorators>("identity", &self.identity, &mut generator),
+            definition::<_, UncachedDecorators>("memory", &self.memory, &mut generator),
+            definition::<_, UncachedDecorators>("login", &self.login, &mut generator),
+        ];
         let mut definitions = generator.take_definitions(true);
-        definitions.extend(sections.into_iter().map(|(name, entry)| (name.to_owned(), entry)));
+        definitions.extend(sections.into_iter().flatten());
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "plugins of the pipe family",
@@ -80,6 +69,19 @@ fn section(name: &str, is_empty: bool) -> Value {
             "additionalProperties": entry,
         },
     })
+}
+
+/// What an entry of a section is, where it may have any.
+fn definition<P: ?Sized, D: Check>(
+    section: &str,
+    kinds: &Kinds<P>,
+    generator: &mut SchemaGenerator,
+) -> Option<(String, Value)> {
+    if kinds.is_empty() {
+        return None;
+    }
+    let decorators = generator.subschema_for::<D>();
+    Some((section.to_owned(), entry(kinds, &decorators, generator)))
 }
 
 fn entry<P: ?Sized>(
