@@ -281,10 +281,7 @@ async fn a_logout_during_a_login_is_not_lost() {
         issuer.spoil_id_token(|token| token.claim("sid", "a-sid"));
         let token = BearerToken::new(token.sign());
         store.logouts.lock().unwrap().push((Arc::clone(&issuer), login.clone(), token));
-        let start = login.begin_login(&LoginRequest::new()).await.unwrap();
-        let callback = issuer.authorize(&start.location, &Person::new("alice"));
-        let (_, query) = callback.split_once('?').unwrap();
-        let callback = LoginCallback::new(query).with_browser(start.browser);
+        let callback = begin(&login, &issuer, &Person::new("alice")).await;
         let refused = login.finish_login(&callback).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
         assert!(issuer.was_revoked("alice"));
@@ -306,10 +303,7 @@ async fn a_logout_that_cannot_be_noted_undoes_none_that_was() {
         let token = BearerToken::new(token.sign());
         store.logouts.lock().unwrap().push((Arc::clone(&issuer), login.clone(), token));
     }
-    let start = login.begin_login(&LoginRequest::new()).await.unwrap();
-    let callback = issuer.authorize(&start.location, &Person::new("alice"));
-    let (_, query) = callback.split_once('?').unwrap();
-    let callback = LoginCallback::new(query).with_browser(start.browser);
+    let callback = begin(&login, &issuer, &Person::new("alice")).await;
     let refused = login.finish_login(&callback).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked));
 }
@@ -347,10 +341,7 @@ async fn a_renewal_for_which_the_person_is_needed_ends_the_session() {
         assert_eq!(refused.kind(), ErrorKind::LoginRefused(LoginFault::SessionRevoked), "{code}");
         assert_eq!(login.session(&done.id).await.unwrap(), None);
         // At a login, the person is there.
-        let start = login.begin_login(&LoginRequest::new()).await.unwrap();
-        let callback = issuer.authorize(&start.location, &Person::new("alice"));
-        let (_, query) = callback.split_once('?').unwrap();
-        let callback = LoginCallback::new(query).with_browser(start.browser);
+        let callback = begin(&login, &issuer, &Person::new("alice")).await;
         let refused = login.finish_login(&callback).await.unwrap_err();
         let needed = ErrorKind::LoginRefused(LoginFault::InteractionRequired);
         assert_eq!(refused.kind(), needed, "{code}");

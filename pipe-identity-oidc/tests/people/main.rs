@@ -54,11 +54,16 @@ fn store() -> Arc<dyn SessionStore> {
     Arc::new(MemorySessions::new())
 }
 
-async fn log_in(login: &RelyingParty, issuer: &TestIssuer, person: &Person) -> LoggedIn {
+/// What the browser of this person brings back.
+async fn begin(login: &RelyingParty, issuer: &TestIssuer, person: &Person) -> LoginCallback {
     let start = login.begin_login(&LoginRequest::new()).await.unwrap();
     let callback = issuer.authorize(&start.location, person);
     let (_, query) = callback.split_once('?').unwrap();
-    let callback = LoginCallback::new(query).with_browser(start.browser);
+    LoginCallback::new(query).with_browser(start.browser)
+}
+
+async fn log_in(login: &RelyingParty, issuer: &TestIssuer, person: &Person) -> LoggedIn {
+    let callback = begin(login, issuer, person).await;
     login.finish_login(&callback).await.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
